@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accelerator and Session: what every inference back end (CPU INT8, OpenCL, Hailo, RKNN, TensorRT) looks like to the
+// agent.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace wayside::accel {
+
+enum class DType : std::uint8_t { i8, u8, i16, i32, f32 };
+[[nodiscard]] std::size_t size_bytes(DType type);
+[[nodiscard]] std::string_view to_string(DType type);
+
+/// real = scale * (quantised - zero_point); scale 0 means "not quantised" (f32, i32 indices).
+struct Quantization {
+  float scale = 0;
+  std::int32_t zero_point = 0;
+};
+
+inline constexpr std::size_t kMaxRank = 6;
+
+struct TensorInfo {
+  std::string name;
+  DType type = DType::i8;
+  std::vector<std::int32_t> shape;  ///< e.g. {1,H,W,C}; NHWC for pictures
+  Quantization quantization;
+  [[nodiscard]] std::size_t element_count() const {
+    std::size_t count = 1;
+    for (const auto dim : shape) count *= static_cast<std::size_t>(dim);
+    return count;
+  }
+  [[nodiscard]] std::size_t byte_count() const { return element_count() * size_bytes(type); }
+};
+
+/// Parameters of a TFLite_Detection_PostProcess tail that was cut off the graph; the agent's decoder runs it.
+/// Source: tensorflow/lite/kernels/detection_postprocess.cc.
+struct SsdHead {
+  std::size_t box_output = 0;    ///< index into Session::outputs(): [1,anchors,4] as (y,x,h,w) deltas
+  std::size_t score_output = 0;  ///< [1,anchors,classes+1]; class 0 is background where has_background
+  std::vector<float> anchors;    ///< [count,4] as (y_center,x_center,h,w), 0..1
+  float y_scale = 10, x_scale = 10, h_scale = 5, w_scale = 5;
+  float score_threshold = 0, iou_threshold = 0.6F;
+  std::int32_t max_detections = 10, max_classes_per_detection = 1, class_count = 0;
+};
+
+/// What a loaded model is: for logs, `wayside check`, and the decoder.
+struct ModelInfo {
+  std::vector<std::string> cut_ops;  ///< custom tail operators that were cut: the outputs are their inputs
+  std::optional<SsdHead> ssd;        ///< present when a TFLite_Detection_PostProcess was among them
+  std::uint64_t mac_count = 0;       ///< multiply-accumulates per run
+  std::size_t arena_bytes = 0;       ///< activation memory
+  std::size_t weight_bytes = 0;      ///< packed weights
+};
+
+/// One loaded model. Not thread-safe: one caller at a time. run() allocates nothing.
+class Session {
+ public:
+  virtual ~Session() = default;
+  [[nodiscard]] virtual std::span<const TensorInfo> inputs() const = 0;
+  [[nodiscard]] virtual std::span<const TensorInfo> outputs() const = 0;
+  [[nodiscard]] virtual const ModelInfo& info() const = 0;
+  /// Writable bytes of an input, 64-byte aligned, inputs()[index].byte_count() long. Contents are undefined after
+  /// run().
+  [[nodiscard]] virtual std::span<std::byte> input(std::size_t index) = 0;
+  /// Bytes of an output; valid until the next run().
+  [[nodiscard]] virtual std::span<const std::byte> output(std::size_t index) const = 0;
+  virtual base::Result<void> run() = 0;
+};
+
+struct SessionOptions {
+  unsigned thread_count = 1;  ///< 0: one per core
+};
+
+/// A back end that is present on this machine.
+class Accelerator {
+ public:
+  virtual ~Accelerator() = default;
+  /// Short stable name used in configs and telemetry: "cpu-int8".
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// What was found, for people: "CPU INT8 engine, avx2".
+  [[nodiscard]] virtual std::string describe() const = 0;
+  /// Loads and fully checks an untrusted model file. Errors: not_found, corrupt, unsupported; each names file, tensor
+  /// or op.
+  virtual base::Result<std::unique_ptr<Session>> load(const std::filesystem::path& model,
+                                                      const SessionOptions& options) = 0;
+};
+
+/// The INT8 CPU engine (accel/cpu); always present.
+std::unique_ptr<Accelerator> make_cpu_accelerator();
+
+}  // namespace wayside::accel

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// MappedFile: a whole file mapped read-only; unmapped on destruction.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+#include "base/result.h"
+
+namespace wayside::base {
+
+class MappedFile {
+ public:
+  /// Maps `path` read-only and private. Errors: not_found, io, invalid_argument (not a regular file), corrupt (empty
+  /// file).
+  static Result<MappedFile> open(const std::filesystem::path& path);
+
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  /// The file's bytes, page-aligned; valid as long as this object lives. A file truncated by somebody else while
+  /// mapped raises SIGBUS on access: map only files that are replaced by rename, never written in place.
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_bytes_}; }
+
+ private:
+  MappedFile(const std::byte* data, std::size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}
+  const std::byte* data_ = nullptr;
+  std::size_t size_bytes_ = 0;
+};
+
+}  // namespace wayside::base
