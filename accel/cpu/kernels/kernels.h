@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the graph and the fast kernels: convolution-like operators, chosen by instruction set at run time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace wayside::accel::cpu {
+
+class ThreadPool;
+
+/// Instruction sets, slowest first within a processor family. `reference` is the plain C++ definition of each result.
+enum class Level : std::uint8_t { reference, avx2, avx_vnni, avx512_vnni, amx, neon, neon_dot, neon_i8mm };
+[[nodiscard]] std::string_view to_string(Level level);
+[[nodiscard]] std::optional<Level> parse_level(std::string_view name);
+/// True when this processor and this build can run `level`.
+[[nodiscard]] bool level_supported(Level level);
+/// The fastest supported level, or the one that the environment variable WAYSIDE_CPU_LEVEL names if it is supported.
+[[nodiscard]] Level best_level();
+
+/// From an int32 accumulator to the 8-bit output of channel c, as TFLite's reference kernels do it:
+/// q = clamp(MultiplyByQuantizedMultiplier(acc, multiplier[c], shift[c]) + zero_point, clamp_min, clamp_max)
+/// (gemmlowp double rounding; tensorflow/lite/kernels/internal/common.h). Shift > 0 is to the left.
+struct Requant {
+  std::vector<std::int32_t> multiplier;  ///< Q0.31, one per output channel
+  std::vector<std::int32_t> shift;       ///< -31..30, one per output channel
+  std::int32_t zero_point = 0;
+  std::int32_t clamp_min = -128;
+  std::int32_t clamp_max = 127;
+};
+
+/// out[n,y,x,o] = requant(bias[o] + sum_{i,j,c} (in[n, y*stride_h+i*dilation_h-pad_top,
+/// x*stride_w+j*dilation_w-pad_left, c] - in_zero)
+///                                             * (w[o,i,j,c] - weight_zero)), in = in_zero outside the picture.
+/// depthwise: w is [1,kernel_h,kernel_w,out_c], out_c = in_c * multiplier, and c = o / multiplier alone is summed.
+/// A fully connected layer is a 1x1 convolution with out_h = rows, out_w = 1.
+struct ConvSpec {
+  std::int32_t batch = 1, in_h = 1, in_w = 1, in_c = 1;
+  std::int32_t out_h = 1, out_w = 1, out_c = 1;
+  std::int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  std::int32_t pad_top = 0, pad_left = 0;
+  bool depthwise = false;
+  bool is_unsigned = false;  ///< activations and weights are u8 (legacy per-tensor) instead of s8
+  std::int32_t in_zero = 0, weight_zero = 0;
+  std::span<const std::uint8_t>
+      weights;  ///< raw bytes, s8 or u8: [out_c,kernel_h,kernel_w,in_c] or [1,kernel_h,kernel_w,out_c]
+  std::span<const std::int32_t> bias;  ///< empty or [out_c]
+  Requant requant;
+};
+
+/// A convolution with its weights packed for one level. Immutable after creation; run() is thread-compatible.
+class ConvKernel {
+ public:
+  virtual ~ConvKernel() = default;
+  /// Bytes of 64-byte aligned scratch that run() needs (for the given pool size).
+  [[nodiscard]] virtual std::size_t scratch_bytes(unsigned thread_count) const = 0;
+  [[nodiscard]] virtual std::size_t packed_bytes() const = 0;
+  /// `in` [batch,in_h,in_w,in_c] and `out` [batch,out_h,out_w,out_c] must not overlap. Reads and writes nothing beyond
+  /// their exact sizes. Allocates nothing.
+  virtual void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const = 0;
+};
+
+/// Packs a checked spec (all sizes positive and consistent; the graph has validated the model) for `level`; falls back
+/// to a lower level for shapes that the fast kernels of `level` do not cover. The weights may be freed afterwards.
+std::unique_ptr<ConvKernel> make_conv(const ConvSpec& spec, Level level);
+
+}  // namespace wayside::accel::cpu
