@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts and stops mosquitto for tests; readiness is read from its log, so nothing sleeps.
+#include "tests/base/mqtt/test_broker.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <format>
+#include <fstream>
+
+extern char** environ;
+
+namespace wayside::test {
+namespace {
+
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "test broker: %s\n", why.c_str());
+  std::abort();
+}
+
+std::string find_mosquitto() {
+  for (const char* path : {"/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"}) {
+    if (::access(path, X_OK) == 0) return path;
+  }
+  return {};
+}
+
+}  // namespace
+
+TempDir::TempDir() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "wayside-test-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) give_up("mkdtemp failed");
+  path_ = pattern;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::uint16_t free_port() {
+  const base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    give_up("no free loopback port");
+  }
+  return ntohs(address.sin_port);
+}
+
+bool TestBroker::available() { return !find_mosquitto().empty(); }
+
+TestBroker::TestBroker(std::string extra_config) : extra_config_(std::move(extra_config)), port_(free_port()) {
+  start();
+}
+
+TestBroker::~TestBroker() { kill(); }
+
+void TestBroker::kill() {
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+void TestBroker::start() {
+  const auto config = dir_.path() / "mosquitto.conf";
+  std::ofstream(config) << std::format(
+      "listener {} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest stderr\n"
+      "connection_messages false\nlog_type error\nlog_type warning\nlog_type information\n{}\n",  // few lines: nobody
+      port_, extra_config_);                                                                      // empties the pipe
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) give_up("pipe failed");
+  log_.reset(ends[0]);
+  base::UniqueFd write_end(ends[1]);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDERR_FILENO);
+  const std::string program = find_mosquitto();
+  const std::string config_text = config.string();
+  const char* arguments[] = {program.c_str(), "-c", config_text.c_str(), nullptr};
+  const int rc = ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, const_cast<char**>(arguments), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (rc != 0) give_up("cannot start " + program);
+  write_end.reset();
+
+  std::string seen;
+  char chunk[512];
+  while (seen.find(" running") == std::string::npos) {
+    const ssize_t count = ::read(log_.get(), chunk, sizeof(chunk));
+    if (count <= 0) give_up("mosquitto ended early: " + seen);
+    seen.append(chunk, static_cast<std::size_t>(count));
+  }
+}
+
+}  // namespace wayside::test
