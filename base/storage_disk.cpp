@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// DiskStorage over POSIX files, and the durable replacement.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/storage.h"
+#include "base/unique_fd.h"
+
+namespace wayside::base {
+namespace {
+
+constexpr mode_t kFileMode = 0640;
+
+Result<void> write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_errno(path.string());
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> sync_path(const std::filesystem::path& path, int flags) {
+  const UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC));
+  if (!fd.valid()) return fail_errno(path.string());
+  if (::fsync(fd.get()) != 0) return fail_errno(path.string() + ": fsync");
+  return {};
+}
+
+}  // namespace
+
+Result<DiskStorage> DiskStorage::open(std::filesystem::path root) {
+  std::error_code error;
+  std::filesystem::create_directories(root, error);
+  if (error) return fail_errno(root.string() + ": cannot make directory", error.value());
+  return DiskStorage(std::move(root));
+}
+
+Result<std::filesystem::path> DiskStorage::resolve(const std::filesystem::path& path) const {
+  const bool escapes = std::ranges::any_of(path, [](const auto& part) { return part == ".."; });
+  if (path.is_absolute() || escapes)
+    return fail(Code::invalid_argument, path.string() + ": leaves the storage directory");
+  return path.empty() ? root_ : root_ / path;
+}
+
+Result<std::vector<std::byte>> DiskStorage::read(const std::filesystem::path& path, std::size_t max_bytes) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  const UniqueFd fd(::open(full.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return fail_errno(full.string());
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return fail_errno(full.string());
+  if (static_cast<std::size_t>(info.st_size) > max_bytes) {
+    return fail(Code::exhausted, full.string() + ": larger than " + std::to_string(max_bytes) + " bytes");
+  }
+  std::vector<std::byte> bytes(static_cast<std::size_t>(info.st_size));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(full.string());
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+Result<void> DiskStorage::write_with(const std::filesystem::path& path, std::span<const std::byte> bytes, int flags) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  const UniqueFd fd(::open(full.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, kFileMode));
+  if (!fd.valid()) return fail_errno(full.string());
+  return write_all(fd.get(), bytes, full);
+}
+
+Result<void> DiskStorage::write(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  return write_with(path, bytes, O_TRUNC);
+}
+
+Result<void> DiskStorage::append(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  return write_with(path, bytes, O_APPEND);
+}
+
+Result<void> DiskStorage::sync_file(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  return sync_path(full, O_RDONLY);
+}
+
+Result<void> DiskStorage::sync_directory(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  return sync_path(full, O_RDONLY | O_DIRECTORY);
+}
+
+Result<void> DiskStorage::rename(const std::filesystem::path& from, const std::filesystem::path& to) {
+  WAYSIDE_TRY(const auto full_from, resolve(from));
+  WAYSIDE_TRY(const auto full_to, resolve(to));
+  if (std::rename(full_from.c_str(), full_to.c_str()) != 0) return fail_errno("rename to " + full_to.string());
+  return {};
+}
+
+Result<void> DiskStorage::remove(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  if (::unlink(full.c_str()) != 0 && errno != ENOENT) return fail_errno(full.string());
+  return {};
+}
+
+Result<void> DiskStorage::make_directory(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  std::error_code error;
+  std::filesystem::create_directories(full, error);
+  if (error) return fail_errno(full.string(), error.value());
+  return {};
+}
+
+Result<std::vector<std::string>> DiskStorage::list(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const auto full, resolve(path));
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(full, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (error) return fail_errno(full.string(), error.value());
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<void> replace_file(Storage& storage, const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  std::filesystem::path fresh = path;
+  fresh += ".new";
+  WAYSIDE_CHECK(storage.write(fresh, bytes));
+  WAYSIDE_CHECK(storage.sync_file(fresh));
+  WAYSIDE_CHECK(storage.rename(fresh, path));
+  return storage.sync_directory(path.parent_path());
+}
+
+}  // namespace wayside::base

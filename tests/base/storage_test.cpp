@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The disk and its faulty twin agree while power is on; replace_file is atomic at every cut.
+#include "base/storage.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+namespace wayside::base {
+namespace {
+
+constexpr std::size_t kMax = 1024;
+
+std::vector<std::byte> bytes_of(std::string_view text) {
+  const auto* data = reinterpret_cast<const std::byte*>(text.data());
+  return {data, data + text.size()};
+}
+
+std::string text_of(Storage& storage, const std::string& path) {
+  const auto read = storage.read(path, kMax);
+  if (!read) return "<" + std::string(to_string(read.error().code)) + ">";
+  return {reinterpret_cast<const char*>(read->data()), read->size()};
+}
+
+void exercise(Storage& storage) {
+  ASSERT_TRUE(storage.make_directory("d"));
+  ASSERT_TRUE(storage.write("d/a", bytes_of("one")));
+  ASSERT_TRUE(storage.append("d/a", bytes_of("two")));
+  EXPECT_EQ(text_of(storage, "d/a"), "onetwo");
+  ASSERT_TRUE(storage.sync_file("d/a"));
+  ASSERT_TRUE(storage.rename("d/a", "d/b"));
+  EXPECT_EQ(text_of(storage, "d/a"), "<not found>");
+  ASSERT_TRUE(replace_file(storage, "d/b", bytes_of("new")));
+  EXPECT_EQ(storage.list("d").value(), (std::vector<std::string>{"b"}));
+  ASSERT_TRUE(storage.remove("d/b"));
+  EXPECT_TRUE(storage.remove("d/b")) << "removing nothing is no error";
+  EXPECT_EQ(storage.read("d/none", kMax).error().code, Code::not_found);
+  ASSERT_TRUE(storage.write("big", std::vector<std::byte>(kMax + 1)));
+  EXPECT_EQ(storage.read("big", kMax).error().code, Code::exhausted);
+}
+
+TEST(StorageTest, disk_and_twin_behave_alike) {
+  const auto root = std::filesystem::path(testing::TempDir()) / "storage_test";
+  std::filesystem::remove_all(root);
+  auto disk = DiskStorage::open(root);
+  ASSERT_TRUE(disk) << disk.error().message;
+  exercise(*disk);
+  FaultyStorage twin(1);
+  exercise(twin);
+}
+
+TEST(StorageTest, paths_cannot_leave_the_root) {
+  auto disk = DiskStorage::open(std::filesystem::path(testing::TempDir()) / "storage_root");
+  ASSERT_TRUE(disk);
+  EXPECT_EQ(disk->write("../x", {}).error().code, Code::invalid_argument);
+  EXPECT_EQ(disk->read("/etc/passwd", kMax).error().code, Code::invalid_argument);
+}
+
+TEST(StorageTest, unsynced_writes_can_be_lost_or_torn) {
+  int lost = 0;
+  int torn = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    FaultyStorage storage(seed * 7919);
+    ASSERT_TRUE(storage.write("f", bytes_of("precious")));
+    storage.power_cut();
+    const std::string after = text_of(storage, "f");
+    lost += after == "<not found>" || after.empty() ? 1 : 0;
+    torn += after.size() == 8 && after != "precious" ? 1 : 0;
+  }
+  EXPECT_GT(lost, 0);
+  EXPECT_GT(torn, 0);
+}
+
+TEST(StorageTest, replace_file_holds_old_or_new_at_every_cut) {
+  int old_seen = 0;
+  int new_seen = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    for (std::uint64_t cut = 0; cut < 5; ++cut) {
+      FaultyStorage storage(seed);
+      ASSERT_TRUE(replace_file(storage, "state", bytes_of("old")));
+      storage.cut_at(storage.operation_count() + cut);
+      const auto replaced = replace_file(storage, "state", bytes_of("new!"));
+      storage.power_cut();
+      const std::string after = text_of(storage, "state");
+      ASSERT_TRUE(after == "old" || after == "new!") << "seed " << seed << " cut " << cut << ": " << after;
+      if (replaced) {
+        ASSERT_EQ(after, "new!") << "acknowledged, so it must survive";
+      }
+      (after == "old" ? old_seen : new_seen) += 1;
+    }
+  }
+  EXPECT_GT(old_seen, 0);
+  EXPECT_GT(new_seen, 0);
+}
+
+TEST(StorageTest, a_full_disk_is_reported_and_the_old_file_stays) {
+  FaultyStorage storage(3);
+  ASSERT_TRUE(replace_file(storage, "state", bytes_of("old")));
+  storage.fail_once_at(storage.operation_count());
+  const auto replaced = replace_file(storage, "state", bytes_of("newer"));
+  ASSERT_FALSE(replaced);
+  EXPECT_EQ(replaced.error().sys_errno, ENOSPC);
+  EXPECT_EQ(text_of(storage, "state"), "old");
+}
+
+}  // namespace
+}  // namespace wayside::base
