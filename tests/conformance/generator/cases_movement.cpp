@@ -248,6 +248,110 @@ void add_splits(Suite& suite) {
   }
 }
 
+/// SQUEEZE and EXPAND_DIMS: the same bytes in another shape.
+void add_dimension_changes(Suite& suite) {
+  struct Squeeze {
+    Shape in, dims, out;
+  };
+  const std::vector<Squeeze> squeezes = {
+      {{1, 1, 1, 33}, {1, 2}, {1, 33}}, {{1, 4, 1, 5}, {}, {4, 5}}, {{1, 3, 1, 7}, {-2}, {1, 3, 7}}};
+  struct Expand {
+    Shape in;
+    std::int32_t axis;
+    Shape out;
+  };
+  const std::vector<Expand> expands = {{{4, 5}, 0, {1, 4, 5}}, {{4, 5}, -1, {4, 5, 1}}, {{2, 3, 7}, 1, {2, 1, 3, 7}}};
+  std::uint64_t seed = 8900;
+  for (const auto type : kTypes) {
+    for (const auto& item : squeezes) {
+      Random random(seed);
+      const auto scales = any_quant(random, type);
+      ModelBuilder model;
+      const auto in = model.input(type, item.in, scales);
+      const auto out = model.activation(type, item.out, scales);
+      tflite::SqueezeOptionsT options;
+      options.squeeze_dims = item.dims;
+      model.op(tflite::BuiltinOperator_SQUEEZE, {in}, {out}, options);
+      suite.add("squeeze", std::format("{} {} to {}", type_name(type), text(item.in), text(item.out)), seed++,
+                model.finish({out}));
+    }
+    for (const auto& item : expands) {
+      Random random(seed);
+      const auto scales = any_quant(random, type);
+      ModelBuilder model;
+      const auto in = model.input(type, item.in, scales);
+      const auto axis = model.constant_i32({1}, {item.axis});
+      const auto out = model.activation(type, item.out, scales);
+      model.op(tflite::BuiltinOperator_EXPAND_DIMS, {in, axis}, {out}, tflite::ExpandDimsOptionsT{});
+      suite.add("expand_dims", std::format("{} {} axis {}", type_name(type), text(item.in), item.axis), seed++,
+                model.finish({out}));
+    }
+  }
+}
+
+void add_slices(Suite& suite) {
+  struct PlainSlice {
+    Shape in, begin, size, out;
+  };
+  const std::vector<PlainSlice> items = {{{1, 5, 6, 7}, {0, 1, 2, 3}, {1, 3, 2, 4}, {1, 3, 2, 4}},
+                                         {{1, 5, 6, 7}, {0, 0, 4, 0}, {-1, -1, -1, -1}, {1, 5, 2, 7}},
+                                         {{33}, {5}, {17}, {17}},
+                                         {{2, 9, 4}, {1, 8, 0}, {1, 1, 4}, {1, 1, 4}}};
+  std::uint64_t seed = 8950;
+  for (const auto type : kTypes) {
+    for (const auto& item : items) {
+      Random random(seed);
+      const auto scales = any_quant(random, type);
+      ModelBuilder model;
+      const auto in = model.input(type, item.in, scales);
+      const auto begin = model.constant_i32({length(item.begin)}, item.begin);
+      const auto size = model.constant_i32({length(item.size)}, item.size);
+      const auto out = model.activation(type, item.out, scales);
+      model.op(tflite::BuiltinOperator_SLICE, {in, begin, size}, {out}, tflite::SliceOptionsT{});
+      suite.add(
+          "slice",
+          std::format("{} {} begin {} size {}", type_name(type), text(item.in), text(item.begin), text(item.size)),
+          seed++, model.finish({out}));
+    }
+  }
+}
+
+/// PACK and its inverse.
+void add_packs(Suite& suite) {
+  struct Pack {
+    Shape part;
+    std::int32_t axis, count;
+    Shape whole;
+  };
+  const std::vector<Pack> items = {
+      {{4, 5}, 0, 3, {3, 4, 5}}, {{4, 5}, -1, 2, {4, 5, 2}}, {{1, 3, 7}, 1, 4, {1, 4, 3, 7}}};
+  std::uint64_t seed = 8980;
+  for (const auto type : kTypes) {
+    for (const auto& item : items) {
+      Random random(seed);
+      const auto scales = any_quant(random, type);
+      const auto name = std::format("{} {} of {} axis {}", type_name(type), item.count, text(item.part), item.axis);
+      ModelBuilder pack, unpack;
+      std::vector<std::int32_t> inputs, outputs;
+      for (std::int32_t i = 0; i < item.count; ++i) inputs.push_back(pack.input(type, item.part, scales));
+      const auto whole = pack.activation(type, item.whole, scales);
+      tflite::PackOptionsT options;
+      options.values_count = item.count;
+      options.axis = item.axis;
+      pack.op(tflite::BuiltinOperator_PACK, inputs, {whole}, options);
+      suite.add("pack", name, seed, pack.finish({whole}));
+      const auto in = unpack.input(type, item.whole, scales);
+      for (std::int32_t i = 0; i < item.count; ++i) outputs.push_back(unpack.activation(type, item.part, scales));
+      tflite::UnpackOptionsT inverse;
+      inverse.num = item.count;
+      inverse.axis = item.axis;
+      unpack.op(tflite::BuiltinOperator_UNPACK, {in}, outputs, inverse);
+      suite.add("unpack", name, seed, unpack.finish(outputs));
+      ++seed;
+    }
+  }
+}
+
 }  // namespace
 
 void add_movement(Suite& suite) {
@@ -257,6 +361,9 @@ void add_movement(Suite& suite) {
   add_transposes(suite);
   add_strided_slices(suite);
   add_splits(suite);
+  add_dimension_changes(suite);
+  add_slices(suite);
+  add_packs(suite);
 }
 
 }  // namespace wayside::conformance

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <utility>
 
@@ -133,6 +134,19 @@ Result<void> Suite::write(const std::filesystem::path& folder) const {
     std::printf("%-24s %4zu cases %8zu bytes\n", op.c_str(), cases.size(), static_cast<std::size_t>(size));
   }
   std::printf("%zu operators, %zu bytes, %zu models refused by TFLite\n", cases_.size(), total, refused_);
+  return {};
+}
+
+Result<void> Suite::write_corpus(const std::filesystem::path& folder) const {
+  for (const auto& [op, cases] : cases_) {
+    const auto smallest = std::ranges::min_element(cases, {}, [](const GoldenCase& item) { return item.model.size(); });
+    const auto path = folder / (op + ".tflite");
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    out.write(reinterpret_cast<const char*>(smallest->model.data()),
+              static_cast<std::streamsize>(smallest->model.size()));
+    out.flush();
+    if (!out) return base::fail_errno("write " + path.string());
+  }
   return {};
 }
 

@@ -29,6 +29,8 @@ class Suite {
            std::vector<std::vector<std::uint8_t>> inputs);
   /// Writes one file per operator; prints sizes and counts.
   base::Result<void> write(const std::filesystem::path& folder) const;
+  /// Writes the smallest model of each operator as `<op>.tflite`: the corpus of the fuzz target.
+  base::Result<void> write_corpus(const std::filesystem::path& folder) const;
   [[nodiscard]] std::size_t refused() const { return refused_; }
 
  private:
