@@ -76,7 +76,7 @@ struct CameraRequest {
   std::uint32_t width_px = 0;
   std::uint32_t height_px = 0;
   double rate_hz = 0;
-  std::vector<base::PixelFormat> formats;  ///< in order of preference; empty: any that the agent can read
+  std::vector<base::PixelFormat> formats{};  ///< in order of preference; empty: any that the agent can read
 };
 
 enum class Verdict { valid, adjusted };  ///< adjusted: the source runs, but not exactly as asked; see `why`
