@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Golden cases of the operators that multiply by weights.
+#include <algorithm>
 #include <cmath>
 #include <format>
 #include <string>
@@ -22,7 +23,8 @@ struct Layer {
   tflite::Padding padding = tflite::Padding_SAME;
   ActivationFunctionType activation = tflite::ActivationFunctionType_NONE;
   bool bias = true;
-  double gain = 1;  ///< more: outputs saturate, multipliers above 1 occur
+  double gain = 1;                  ///< more: outputs saturate
+  std::int32_t weight_limit = 127;  ///< weights are at most so far from zero; 1 gives multipliers above 1
 };
 
 constexpr double kByteDeviation = 74;    ///< standard deviation of uniform 8-bit values
@@ -41,6 +43,7 @@ std::string describe(const char* kind, TensorType type, const Layer& layer) {
     name += std::string(" ") + tflite::EnumNameActivationFunctionType(layer.activation);
   }
   if (!layer.bias) name += " no-bias";
+  if (layer.weight_limit != 127) name += std::format(" weights+-{}", layer.weight_limit);
   if (layer.gain != 1) name += std::format(" gain{}", layer.gain);
   return name;
 }
@@ -50,40 +53,55 @@ struct Scales {
   Quant input, weights, output;
 };
 
-Scales make_scales(Random& random, TensorType type, std::int32_t channels, std::int32_t axis, double terms,
-                   double gain) {
+/// What make_scales needs to know of a layer.
+struct Sum {
+  double terms = 1;  ///< products per output
+  double gain = 1;
+  std::int32_t weight_limit = 127;
+  [[nodiscard]] double weight_deviation() const { return weight_limit / std::sqrt(3.0); }
+};
+
+Scales make_scales(Random& random, TensorType type, std::int32_t channels, std::int32_t axis, const Sum& sum) {
   const double input = random.real(0.004, 0.05);
   const double output = random.real(0.02, 0.06);
-  const double weights =
-      gain * output * kOutputDeviation / (input * std::sqrt(terms) * kByteDeviation * kByteDeviation);
+  const auto input_zero = random.between(0, 3) == 0 ? random.between(lowest(type), highest(type))
+                                                    : random.between(lowest(type) + 90, highest(type) - 90);
+  const auto middle = lowest(type) + 128;
+  const auto input_mean = static_cast<double>(middle - input_zero);
+  const double deviation =
+      std::sqrt(sum.terms * (kByteDeviation * kByteDeviation + input_mean * input_mean)) * sum.weight_deviation();
+  const double weights = sum.gain * output * kOutputDeviation / (input * deviation);
   Scales scales;
-  scales.input = quant(input, random.between(lowest(type), highest(type)));
-  scales.output = quant(output, random.between(lowest(type) + 40, highest(type) - 40));
+  scales.input = quant(input, input_zero);
+  scales.output = quant(output, random.between(lowest(type) + 80, highest(type) - 80));
   if (type == tflite::TensorType_UINT8) {
-    scales.weights = quant(weights, random.between(90, 165));
+    scales.weights = quant(weights, random.between(124, 132));
     return scales;
   }
   scales.weights.axis = axis;
   for (std::int32_t i = 0; i < channels; ++i) {
-    scales.weights.scales.push_back(static_cast<float>(weights * random.real(0.3, 2.0)));
+    scales.weights.scales.push_back(static_cast<float>(weights * random.real(0.3, 1.7)));
     scales.weights.zero_points.push_back(0);
   }
   return scales;
 }
 
-std::int32_t add_weights(ModelBuilder& model, Random& random, TensorType type, const Shape& shape,
-                         const Quant& weights) {
-  const auto low = type == tflite::TensorType_UINT8 ? 0 : -127;  // int8 weights are symmetric
-  return model.constant(type, shape, random_bytes(random, element_count(shape), low, highest(type)), weights);
+std::int32_t add_weights(ModelBuilder& model, Random& random, TensorType type, const Shape& shape, const Quant& weights,
+                         const Sum& sum) {
+  const auto zero = type == tflite::TensorType_UINT8 ? weights.zero_points[0] : 0;
+  const auto low = std::max(zero - sum.weight_limit, type == tflite::TensorType_UINT8 ? 0L : -127L);
+  const auto high = std::min(zero + sum.weight_limit, highest(type));
+  return model.constant(type, shape, random_bytes(random, element_count(shape), low, high), weights);
 }
 
-std::int32_t add_bias(ModelBuilder& model, Random& random, std::int32_t channels, double terms, const Scales& scales) {
+std::int32_t add_bias(ModelBuilder& model, Random& random, std::int32_t channels, const Sum& sum,
+                      const Scales& scales) {
   Quant bias;
   for (const auto scale : scales.weights.scales) {
     bias.scales.push_back(scales.input.scales[0] * scale);
     bias.zero_points.push_back(0);
   }
-  const auto limit = static_cast<std::int64_t>(std::sqrt(terms) * kByteDeviation * kByteDeviation);
+  const auto limit = static_cast<std::int64_t>(std::sqrt(sum.terms) * kByteDeviation * sum.weight_deviation());
   std::vector<std::int32_t> values;
   for (std::int32_t i = 0; i < channels; ++i)
     values.push_back(static_cast<std::int32_t>(random.between(-limit, limit)));
@@ -108,14 +126,15 @@ void set_window(Options& options, const Layer& layer) {
 
 void add_convolution(Suite& suite, TensorType type, bool depthwise, const Layer& layer, std::uint64_t seed) {
   Random random(seed);
-  const double terms = layer.kernel_h * layer.kernel_w * (depthwise ? 1 : layer.in_c);
-  const auto scales = make_scales(random, type, layer.out_c, depthwise ? 3 : 0, terms, layer.gain);
+  const Sum sum = {static_cast<double>(layer.kernel_h * layer.kernel_w * (depthwise ? 1 : layer.in_c)), layer.gain,
+                   layer.weight_limit};
+  const auto scales = make_scales(random, type, layer.out_c, depthwise ? 3 : 0, sum);
   ModelBuilder model;
   const auto in = model.input(type, {layer.batch, layer.in_h, layer.in_w, layer.in_c}, scales.input);
   const Shape shape = depthwise ? Shape{1, layer.kernel_h, layer.kernel_w, layer.out_c}
                                 : Shape{layer.out_c, layer.kernel_h, layer.kernel_w, layer.in_c};
-  std::vector<std::int32_t> inputs = {in, add_weights(model, random, type, shape, scales.weights)};
-  if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, terms, scales));
+  std::vector<std::int32_t> inputs = {in, add_weights(model, random, type, shape, scales.weights, sum)};
+  if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, sum, scales));
   const auto out_h = windows(layer.in_h, layer.kernel_h, layer.stride_h, layer.dilation_h, layer.padding);
   const auto out_w = windows(layer.in_w, layer.kernel_w, layer.stride_w, layer.dilation_w, layer.padding);
   const auto out = model.activation(type, {layer.batch, out_h, out_w, layer.out_c}, scales.output);
@@ -165,9 +184,9 @@ const std::vector<Layer>& conv_layers() {
       {.in_h = 8, .in_w = 8, .in_c = 16, .out_c = 12, .kernel_h = 1, .kernel_w = 1, .stride_h = 2, .stride_w = 2},
       {.in_h = 9, .in_w = 9, .in_c = 12, .out_c = 5, .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2},
       {.in_h = 4, .in_w = 4, .in_c = 24, .out_c = 10, .kernel_h = 4, .kernel_w = 4, .padding = kValid},
-      {.in_c = 2, .out_c = 4, .kernel_h = 1, .kernel_w = 1, .gain = 300},
-      {.in_c = 8, .out_c = 8, .gain = 20},
-      {.in_c = 8, .out_c = 8, .gain = 0.01},
+      {.in_c = 2, .out_c = 4, .kernel_h = 1, .kernel_w = 1, .gain = 2, .weight_limit = 1},
+      {.in_c = 8, .out_c = 8, .gain = 4},
+      {.in_c = 8, .out_c = 8, .gain = 0.1},
       {.in_h = 3, .in_w = 70, .in_c = 15, .out_c = 15, .kernel_h = 1, .kernel_w = 1},
       {.in_h = 2, .in_w = 2, .in_c = 8, .out_c = 8, .kernel_h = 5, .kernel_w = 5},
       {.in_h = 10, .in_w = 10, .in_c = 1, .out_c = 24, .kernel_h = 3, .kernel_w = 3, .stride_h = 2, .stride_w = 2},
@@ -202,8 +221,8 @@ const std::vector<Layer>& depthwise_layers() {
       {.in_h = 2, .in_w = 2, .in_c = 24, .out_c = 24},
       {.in_h = 6, .in_w = 5, .in_c = 16, .out_c = 16, .kernel_h = 1, .kernel_w = 1},
       {.in_c = 16, .out_c = 16, .bias = false},
-      {.in_c = 16, .out_c = 16, .gain = 40},
-      {.in_c = 16, .out_c = 16, .gain = 0.02},
+      {.in_c = 16, .out_c = 16, .gain = 2, .weight_limit = 1},
+      {.in_c = 16, .out_c = 16, .gain = 0.1},
       {.in_h = 4, .in_w = 40, .in_c = 15, .out_c = 15},
   };
   return layers;
@@ -219,11 +238,13 @@ struct Dense {
 
 void add_dense(Suite& suite, TensorType type, const Dense& dense, std::uint64_t seed) {
   Random random(seed);
-  auto scales = make_scales(random, type, dense.per_channel ? dense.units : 1, 0, dense.depth, 1);
+  const Sum sum = {.terms = static_cast<double>(dense.depth)};
+  const auto scales = make_scales(random, type, dense.per_channel ? dense.units : 1, 0, sum);
   ModelBuilder model;
   const auto in = model.input(type, dense.in, scales.input);
-  std::vector<std::int32_t> inputs = {in, add_weights(model, random, type, {dense.units, dense.depth}, scales.weights)};
-  inputs.push_back(dense.bias ? add_bias(model, random, dense.units, dense.depth, scales) : -1);
+  std::vector<std::int32_t> inputs = {
+      in, add_weights(model, random, type, {dense.units, dense.depth}, scales.weights, sum)};
+  inputs.push_back(dense.bias ? add_bias(model, random, dense.units, sum, scales) : -1);
   Shape shape = {static_cast<std::int32_t>(element_count(dense.in) / dense.depth), dense.units};
   if (dense.keep_dims) {
     shape = dense.in;
@@ -244,9 +265,9 @@ void add_dense(Suite& suite, TensorType type, const Dense& dense, std::uint64_t 
 
 void add_transpose_convolution(Suite& suite, TensorType type, const Layer& layer, std::uint64_t seed) {
   Random random(seed);
-  const double terms =
-      layer.in_c * layer.kernel_h * layer.kernel_w / static_cast<double>(layer.stride_h * layer.stride_w);
-  const auto scales = make_scales(random, type, layer.out_c, 0, terms, 1);
+  const Sum sum = {.terms = layer.in_c * layer.kernel_h * layer.kernel_w /
+                            static_cast<double>(layer.stride_h * layer.stride_w)};
+  const auto scales = make_scales(random, type, layer.out_c, 0, sum);
   ModelBuilder model;
   const auto in = model.input(type, {layer.batch, layer.in_h, layer.in_w, layer.in_c}, scales.input);
   const bool same = layer.padding == tflite::Padding_SAME;
@@ -257,9 +278,9 @@ void add_transpose_convolution(Suite& suite, TensorType type, const Layer& layer
                            extent(layer.in_w, layer.kernel_w, layer.stride_w), layer.out_c};
   const auto shape = model.constant_i32({4}, out_shape);
   const auto weights =
-      add_weights(model, random, type, {layer.out_c, layer.kernel_h, layer.kernel_w, layer.in_c}, scales.weights);
+      add_weights(model, random, type, {layer.out_c, layer.kernel_h, layer.kernel_w, layer.in_c}, scales.weights, sum);
   std::vector<std::int32_t> inputs = {shape, weights, in};
-  if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, terms, scales));
+  if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, sum, scales));
   const auto out = model.activation(type, out_shape, scales.output);
   tflite::TransposeConvOptionsT options;
   options.padding = layer.padding;
@@ -304,13 +325,13 @@ void add_convolutions(Suite& suite) {
     for (const auto depth : {1, 3, 7, 16, 33, 130}) {
       for (const auto units : {1, 2, 5, 17, 33}) {
         const auto activation = units == 5 ? kRelu6 : tflite::ActivationFunctionType_NONE;
-        add_dense(suite, type, {{1, depth}, depth, units, activation, units != 17}, seed++);
+        add_dense(suite, type, {{4, depth}, depth, units, activation, units != 17}, seed++);
       }
     }
     add_dense(suite, type, {{5, 40}, 40, 12, kRelu}, seed++);
     add_dense(suite, type, {{1, 3, 3, 10}, 90, 9}, seed++);
     add_dense(suite, type, {{2, 3, 16}, 16, 8, kRelu1, true, true}, seed++);
-    add_dense(suite, type, {{1, 24}, 24, 10, kRelu6, true, false, true}, seed++);
+    add_dense(suite, type, {{3, 24}, 24, 10, kRelu6, true, false, true}, seed++);
     const std::vector<Layer> transposed = {
         {.in_h = 4, .in_w = 5, .in_c = 8, .out_c = 6, .stride_h = 2, .stride_w = 2},
         {.in_h = 3, .in_w = 3, .in_c = 5, .out_c = 7, .kernel_h = 2, .kernel_w = 2, .stride_h = 2, .stride_w = 2},

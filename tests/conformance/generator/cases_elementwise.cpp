@@ -40,15 +40,17 @@ struct Operands {
 void add_binary(Suite& suite, const char* file, BuiltinOperator code, TensorType type, const Operands& shapes,
                 ActivationFunctionType activation, std::uint64_t seed) {
   Random random(seed);
+  // One zero point in three is anywhere, the others near the middle.
   const auto any_quant = [&](double low, double high) {
-    return quant(random.real(low, high), random.between(lowest(type), highest(type)));
+    const auto margin = random.between(0, 2) == 0 ? 0 : 70;
+    return quant(random.real(low, high), random.between(lowest(type) + margin, highest(type) - margin));
   };
   const auto left_quant = any_quant(0.005, 0.05);
   const auto right_quant = any_quant(0.005, 0.05);
-  const bool product = code == tflite::BuiltinOperator_MUL;
-  const auto out_quant = product
-                             ? quant(random.real(0.01, 0.05), random.between(lowest(type) + 50, highest(type) - 50))
-                             : quant(random.real(0.02, 0.06), random.between(lowest(type) + 50, highest(type) - 50));
+  const double sum_scale = static_cast<double>(left_quant.scales[0]) + static_cast<double>(right_quant.scales[0]);
+  const auto out_quant =
+      quant(code == tflite::BuiltinOperator_MUL ? random.real(0.01, 0.05) : sum_scale * random.real(0.5, 0.9),
+            random.between(lowest(type) + 80, highest(type) - 80));
   ModelBuilder model;
   const auto left = model.input(type, shapes.left, left_quant);
   const auto right =
