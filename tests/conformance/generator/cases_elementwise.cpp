@@ -116,10 +116,14 @@ void add_function(Suite& suite, const char* file, std::uint64_t seed, bool proba
   for (const auto type : kTypes) {
     for (int i = 0; i < kQuantisations; ++i) {
       Random random(seed);
-      const auto in_quant = quant(random.real(0.01, 0.12), i == 0 ? 0 - (lowest(type) == 0 ? 0 : 128)
-                                                                  : random.between(lowest(type), highest(type)));
-      const auto out_quant = probability ? quant(1.0 / 256, lowest(type))
-                                         : quant(random.real(0.01, 0.08), random.between(lowest(type), highest(type)));
+      const auto zero_point = [&] {  // the first is the middle, the last is anywhere
+        if (i == 0) return lowest(type) + 128;
+        const auto margin = i == kQuantisations - 1 ? 0 : 60;
+        return random.between(lowest(type) + margin, highest(type) - margin);
+      };
+      const auto in_quant = quant(random.real(0.01, probability ? 0.06 : 0.08), zero_point());
+      const auto out_quant =
+          probability ? quant(1.0 / 256, lowest(type)) : quant(random.real(0.02, 0.06), zero_point());
       ModelBuilder model;
       const auto in = model.input(type, {1, 16, 16, 1}, in_quant);
       const auto out = model.activation(type, {1, 16, 16, 1}, out_quant);
@@ -172,8 +176,8 @@ void add_prelu(Suite& suite) {
   for (const auto type : kTypes) {
     for (const auto& [shape, alpha_shape] : shapes) {
       Random random(seed);
-      const auto in_quant = quant(random.real(0.01, 0.05), random.between(lowest(type) + 60, highest(type) - 60));
-      const auto out_quant = quant(random.real(0.01, 0.05), random.between(lowest(type) + 60, highest(type) - 60));
+      const auto in_quant = quant(random.real(0.01, 0.05), random.between(lowest(type) + 90, highest(type) - 90));
+      const auto out_quant = quant(random.real(0.02, 0.05), random.between(lowest(type) + 80, highest(type) - 80));
       const auto alpha_quant = quant(random.real(0.001, 0.01), random.between(lowest(type) + 60, highest(type) - 60));
       ModelBuilder model;
       const auto in = model.input(type, shape, in_quant);
@@ -200,7 +204,9 @@ void add_quantize(Suite& suite) {
         Random random(seed);
         const auto quant_of = [&](TensorType type, bool same) {
           if (type == tflite::TensorType_FLOAT32) return Quant{};
-          return quant(same ? 0.0235 : random.real(0.01, 0.4), random.between(lowest(type), highest(type)));
+          const auto margin = i == 4 ? 0 : 80;
+          const auto zero_point = random.between(lowest(type) + margin, highest(type) - margin);
+          return quant(same ? 0.31 : random.real(0.15, 0.45), zero_point);
         };
         const Shape shape = i == 1 ? Shape{77} : Shape{1, 16, 16, 1};
         const bool same_scale = i == 2;  // only the zero points differ: TFLite has a path of its own
