@@ -4,10 +4,27 @@
 
 #include <array>
 
+#include "accel/cpu/kernels/isa.h"
+
 namespace wayside::accel::cpu {
 namespace {
 
+template <const Isa& (*kIsa)()>
+std::unique_ptr<ConvKernel> gemm(const ConvSpec& spec) {
+  return make_gemm_conv(spec, kIsa());
+}
+template <const Isa& (*kIsa)()>
+std::unique_ptr<ConvKernel> depthwise(const ConvSpec& spec) {
+  return make_depthwise_conv(spec, kIsa());
+}
+
 constexpr std::array kEntries{
+#if defined(__x86_64__)
+    ConvEntry{Level::avx_vnni, "gemm", gemm<avx_vnni_isa>},
+    ConvEntry{Level::avx_vnni, "depthwise", depthwise<avx_vnni_isa>},
+    ConvEntry{Level::avx2, "gemm", gemm<avx2_isa>},
+    ConvEntry{Level::avx2, "depthwise", depthwise<avx2_isa>},
+#endif
     ConvEntry{Level::reference, "reference", make_reference_conv},
 };
 

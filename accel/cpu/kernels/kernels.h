@@ -50,9 +50,9 @@ struct ConvSpec {
   bool is_unsigned = false;  ///< activations and weights are u8 (legacy per-tensor) instead of s8
   std::int32_t in_zero = 0, weight_zero = 0;
   std::span<const std::uint8_t>
-      weights;  ///< raw bytes, s8 or u8: [out_c,kernel_h,kernel_w,in_c] or [1,kernel_h,kernel_w,out_c]
-  std::span<const std::int32_t> bias;  ///< empty or [out_c]
-  Requant requant;
+      weights{};  ///< raw bytes, s8 or u8: [out_c,kernel_h,kernel_w,in_c] or [1,kernel_h,kernel_w,out_c]
+  std::span<const std::int32_t> bias{};  ///< empty or [out_c]
+  Requant requant{};
 };
 
 /// A convolution with its weights packed for one level. Immutable after creation; run() is thread-compatible.

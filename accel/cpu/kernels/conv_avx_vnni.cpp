@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// AVX-VNNI (256-bit, VEX): vpdpbusd, u8 activations times s8 weights, four at a time, exact in int32.
+#include "accel/cpu/kernels/x86_ymm.h"
+
+namespace wayside::accel::cpu {
+namespace {
+
+class VnniDot {
+ public:
+  static constexpr std::size_t kElementBytes = 1;
+  static constexpr std::size_t kSlots = 4;
+
+  VnniDot(std::uint8_t flip, std::int16_t /*zero_point*/) : flip_(_mm256_set1_epi8(static_cast<char>(flip))) {}
+
+  static I add(I sum, I activations, I weights) { return _mm256_dpbusd_avx_epi32(sum, activations, weights); }
+
+  template <class Source>
+  void interleave(I (&to)[2], Source source) const {
+    const I first = _mm256_unpacklo_epi8(load_split(source(0)), load_split(source(1)));
+    const I second = _mm256_unpacklo_epi8(load_split(source(2)), load_split(source(3)));
+    to[0] = _mm256_xor_si256(_mm256_unpacklo_epi16(first, second), flip_);
+    to[1] = _mm256_xor_si256(_mm256_unpackhi_epi16(first, second), flip_);
+  }
+
+  static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
+                      std::int16_t /*zero_point*/) {
+    const I mask = _mm256_set1_epi8(static_cast<char>(flip));
+    std::size_t i = 0;
+    for (; i + 32 <= count; i += 32) store(to + i, _mm256_xor_si256(load(from + i), mask));
+    for (; i < count; ++i) to[i] = from[i] ^ flip;
+  }
+
+ private:
+  I flip_;
+};
+
+void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
+              std::int32_t scale) {
+  for (std::size_t row = 0; row < row_count; ++row) {
+    const std::uint8_t* bytes = rows[row];
+    I sum = _mm256_setzero_si256();
+    std::size_t i = 0;
+    for (; i + 32 <= byte_count; i += 32) {
+      sum = _mm256_add_epi64(sum, _mm256_sad_epu8(load(bytes + i), _mm256_setzero_si256()));
+    }
+    const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    auto total = static_cast<std::int32_t>(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));
+    for (; i < byte_count; ++i) total += bytes[i];
+    sums[row] = scale * total;
+  }
+}
+
+}  // namespace
+
+const Isa& avx_vnni_isa() {
+  static const Isa isa = [] {
+    Isa made = make_isa<VnniDot>(Level::avx_vnni);
+    made.row_sums = row_sums;
+    return made;
+  }();
+  return isa;
+}
+
+}  // namespace wayside::accel::cpu

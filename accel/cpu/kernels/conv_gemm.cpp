@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution and fully connected as blocks of a matrix product, without an im2col copy of the picture: pointwise
+// layers read rows in place (or convert one cache-sized block), others use row strips whose windows overlap in memory.
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "accel/cpu/kernels/isa.h"
+#include "accel/cpu/kernels/requant_pack.h"
+#include "accel/cpu/kernels/spec_math.h"
+#include "accel/cpu/thread_pool.h"
+
+namespace wayside::accel::cpu {
+namespace {
+
+/// How the rows of a block come to be. K runs over (kernel column, kernel row, channel).
+enum class Source : std::uint8_t {
+  direct,     ///< 1x1, already in the right form: pointers into the input
+  pointwise,  ///< 1x1 stride 1: the block's input is contiguous and is converted as a whole
+  strip,      ///< one strip per output row: [input column][kernel row][channel], so that each window is contiguous
+  gather,     ///< anything else (dilation, strided 1x1): each window is copied
+};
+
+/// Activations of one block aim to stay in half of a 48 KiB level-1 cache (32 KiB on older cores: then in most of it).
+constexpr std::size_t kBlockBytes = std::size_t{24} * 1024;
+constexpr std::size_t kMaxBlockRows = 192;
+constexpr std::size_t kMinBlockRows = 24;
+/// Blocks per thread below which the split is made even.
+constexpr std::size_t kEvenSplitBlocks = 8;
+
+struct Plan {
+  Source source = Source::gather;
+  std::size_t k_elements = 0, k_group_count = 0;
+  std::size_t row_bytes = 0;       ///< one converted row (direct, pointwise, gather)
+  std::size_t strip_columns = 0;   ///< input columns of one output row
+  std::size_t strip_elements = 0;  ///< of one strip
+  std::size_t unit_rows = 1;       ///< a block holds whole units: output rows for strips, else single pixels
+  std::size_t unit_count = 0;      ///< in the whole output
+  std::size_t block_units = 1;     ///< at most, per block
+  std::size_t data_bytes = 0;      ///< scratch of one block's activations
+  std::size_t raw_bytes = 0;       ///< scratch of one unconverted strip or window
+};
+
+class GemmConv final : public ConvKernel {
+ public:
+  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage);
+  [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
+    return thread_bytes() * thread_count;
+  }
+  [[nodiscard]] std::size_t packed_bytes() const override {
+    return weights_.size() + (requant_.size() * sizeof(RequantBlock));
+  }
+  void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const override;
+
+ private:
+  struct Scratch {
+    const std::uint8_t** rows;
+    std::int32_t* offsets;
+    std::uint8_t* data;
+    std::uint8_t* raw;
+  };
+  void make_plan();
+  void pack(const ConvSpec& spec);
+  void pack_channel(const ConvSpec& spec, std::int32_t channel, std::int32_t& bias);
+  [[nodiscard]] std::size_t block_rows() const { return plan_.block_units * plan_.unit_rows; }
+  [[nodiscard]] std::size_t thread_bytes() const;
+  [[nodiscard]] Scratch scratch_of(std::byte* scratch, unsigned thread) const;
+  void run_block(const std::uint8_t* in, std::uint8_t* out, std::size_t first_unit, std::size_t units,
+                 std::size_t first_channel, std::size_t channels, const Scratch& scratch) const;
+  void fill_rows(const std::uint8_t* in, std::size_t first_unit, std::size_t units, const Scratch& scratch) const;
+  void fill_strip(const std::uint8_t* in, std::size_t unit, std::uint8_t* to, std::uint8_t* raw) const;
+  void fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8_t* to) const;
+
+  ConvSpec spec_;
+  const Isa& isa_;
+  OutputStage stage_;
+  Plan plan_;
+  std::uint8_t flip_ = 0;           ///< makes input bytes unsigned
+  std::uint8_t zero_byte_ = 0;      ///< raw byte of the input's zero point
+  std::int32_t zero_point_ = 0;     ///< of the input in the unsigned domain
+  std::int32_t row_sum_scale_ = 0;  ///< minus the weights' zero point in the s8 domain, where weights stay 8 bits
+  AlignedBytes weights_;
+  std::vector<RequantBlock> requant_;
+};
+
+GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage)
+    : spec_(spec),
+      isa_(isa),
+      stage_(stage),
+      flip_(spec.is_unsigned ? 0 : 0x80),
+      zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
+      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128)) {
+  if (isa.element_bytes == 1 && spec.is_unsigned) row_sum_scale_ = 128 - spec.weight_zero;
+  make_plan();
+  pack(spec);
+  spec_.weights = {};
+  spec_.bias = {};
+  spec_.requant = {};
+}
+
+void GemmConv::make_plan() {
+  const auto& s = spec_;
+  auto& p = plan_;
+  p.k_elements = static_cast<std::size_t>(s.kernel_h) * s.kernel_w * s.in_c;
+  p.k_group_count = divide_up(p.k_elements * isa_.element_bytes, 4);
+  p.row_bytes = p.k_group_count * 4;
+  const bool one = s.kernel_h == 1 && s.kernel_w == 1 && s.pad_top == 0 && s.pad_left == 0 &&
+                   (s.out_h - 1) * s.stride_h < s.in_h && (s.out_w - 1) * s.stride_w < s.in_w;
+  const bool unit_stride = s.stride_h == 1 && s.stride_w == 1 && s.out_h == s.in_h && s.out_w == s.in_w;
+  if (one && isa_.element_bytes == 1 && flip_ == 0 && p.k_elements % 4 == 0) {
+    p.source = Source::direct;
+  } else if (one && unit_stride) {
+    p.source = Source::pointwise;
+  } else if (s.dilation_w == 1 && s.kernel_h * s.kernel_w > 1) {
+    p.source = Source::strip;
+  }
+  const auto pixels = static_cast<std::size_t>(s.batch) * s.out_h * s.out_w;
+  if (p.source == Source::strip) {
+    p.strip_columns = (static_cast<std::size_t>(s.out_w - 1) * s.stride_w) + s.kernel_w;
+    p.strip_elements = p.strip_columns * s.kernel_h * s.in_c;
+    p.unit_rows = s.out_w;
+  }
+  p.unit_count = pixels / p.unit_rows;
+  const std::size_t wanted_rows = std::clamp(kBlockBytes / p.row_bytes, kMinBlockRows, kMaxBlockRows);
+  p.block_units = std::clamp<std::size_t>(wanted_rows / p.unit_rows, 1, p.unit_count);
+  switch (p.source) {
+    case Source::direct: break;
+    case Source::pointwise: p.data_bytes = block_rows() * p.row_bytes; break;
+    case Source::strip:
+      p.data_bytes = p.block_units * align_up(p.strip_elements * isa_.element_bytes + kScratchSlackBytes);
+      p.raw_bytes = isa_.element_bytes == 1 ? 0 : p.strip_elements;
+      break;
+    case Source::gather:
+      p.data_bytes = block_rows() * p.row_bytes;
+      p.raw_bytes = p.k_elements;
+      break;
+  }
+}
+
+/// Weight of output channel o at K index k, K running over (column, row, channel).
+struct WeightIndex {
+  const ConvSpec& spec;
+  [[nodiscard]] std::size_t offset(std::size_t o, std::size_t k) const {
+    const std::size_t c = k % spec.in_c;
+    const std::size_t i = k / spec.in_c % spec.kernel_h;
+    const std::size_t j = k / spec.in_c / spec.kernel_h;
+    const std::size_t tap = (i * spec.kernel_w) + j;
+    if (spec.depthwise) return (tap * spec.out_c) + o;  // in_c == 1
+    return (((o * spec.kernel_h * spec.kernel_w) + tap) * spec.in_c) + c;
+  }
+};
+
+void GemmConv::pack(const ConvSpec& spec) {
+  const auto& p = plan_;
+  const std::size_t blocks = divide_up(static_cast<std::size_t>(spec.out_c), kBlockLanes);
+  const std::size_t block_bytes = p.k_group_count * kBlockLanes * 4;
+  weights_ = AlignedBytes(blocks * block_bytes);
+  requant_.resize(blocks);
+  std::vector<std::size_t> offsets(p.k_elements);  // of channel 0
+  for (std::size_t k = 0; k < p.k_elements; ++k) offsets[k] = WeightIndex{spec}.offset(0, k);
+  const std::size_t channel_step = WeightIndex{spec}.offset(1, 0);
+  // In the 8-bit form unsigned weights are moved to s8; their zero point goes into bias and row offsets.
+  const bool words = isa_.element_bytes == 2;
+  const std::int32_t weight_zero = words ? spec.weight_zero : (spec.is_unsigned ? 128 : 0);
+  const std::int32_t rest_zero = spec.weight_zero - weight_zero;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    std::byte* to = weights_.data() + (block * block_bytes);
+    for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+      const std::size_t channel = (block * kBlockLanes) + isa_.gemm_channel[lane];
+      if (channel >= static_cast<std::size_t>(spec.out_c)) {
+        set_lane(requant_[block], lane, spec.requant, stage_.mode, -1, 0);
+        continue;
+      }
+      const std::uint8_t* from = spec.weights.data() + (channel * channel_step);
+      std::int32_t sum = 0;
+      for (std::size_t k = 0; k < p.k_elements; ++k) {
+        const std::int32_t w = weight_value(spec, from[offsets[k]]) - weight_zero;
+        sum += w;
+        std::byte* at = to + (k * isa_.element_bytes / 4 * kBlockLanes * 4) + (lane * 4) + (k * isa_.element_bytes % 4);
+        if (words) {
+          const auto value = static_cast<std::int16_t>(w);
+          std::memcpy(at, &value, sizeof value);
+        } else {
+          *at = static_cast<std::byte>(w);
+        }
+      }
+      std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
+      if (!words) {
+        // sum (a - az)(w - rest) = sum a*w - rest * sum a - az * sum w + K * az * rest, modulo 2^32
+        const auto k_count = static_cast<std::int32_t>(p.k_elements);
+        bias = wrapping_sub(bias, wrapping_mul(zero_point_, wrapping_sub(sum, wrapping_mul(k_count, rest_zero))));
+      }
+      set_lane(requant_[block], lane, spec.requant, stage_.mode, static_cast<std::int32_t>(channel), bias);
+    }
+  }
+}
+
+std::size_t GemmConv::thread_bytes() const {
+  return align_up(block_rows() * sizeof(void*)) + align_up(block_rows() * sizeof(std::int32_t)) +
+         align_up(plan_.data_bytes + kScratchSlackBytes) + align_up(plan_.raw_bytes + kScratchSlackBytes);
+}
+
+GemmConv::Scratch GemmConv::scratch_of(std::byte* scratch, unsigned thread) const {
+  std::byte* at = scratch + (thread * thread_bytes());
+  const auto take = [&](std::size_t bytes) {
+    std::byte* taken = at;
+    at += align_up(bytes);
+    return taken;
+  };
+  Scratch result{};
+  result.rows = reinterpret_cast<const std::uint8_t**>(take(block_rows() * sizeof(void*)));
+  result.offsets = reinterpret_cast<std::int32_t*>(take(block_rows() * sizeof(std::int32_t)));
+  result.data = reinterpret_cast<std::uint8_t*>(take(plan_.data_bytes + kScratchSlackBytes));
+  result.raw = reinterpret_cast<std::uint8_t*>(take(plan_.raw_bytes + kScratchSlackBytes));
+  return result;
+}
+
+void GemmConv::run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const {
+  const std::size_t threads = pool.thread_count();
+  std::size_t blocks = divide_up(plan_.unit_count, plan_.block_units);
+  if (blocks < threads * kEvenSplitBlocks) {
+    blocks = std::min(divide_up(blocks, threads) * threads, plan_.unit_count);
+  }
+  const std::size_t channel_blocks = requant_.size();
+  const std::size_t splits = blocks < threads ? std::min(threads, channel_blocks) : 1;
+  pool.for_each(blocks * splits, [&](std::size_t item, unsigned thread) {
+    const std::size_t block = item / splits;
+    const std::size_t split = item % splits;
+    const std::size_t first = plan_.unit_count * block / blocks;
+    const std::size_t last = plan_.unit_count * (block + 1) / blocks;
+    const std::size_t first_channel = channel_blocks * split / splits * kBlockLanes;
+    const std::size_t last_channel =
+        std::min<std::size_t>(channel_blocks * (split + 1) / splits * kBlockLanes, spec_.out_c);
+    run_block(in, out, first, last - first, first_channel, last_channel - first_channel, scratch_of(scratch, thread));
+  });
+}
+
+void GemmConv::run_block(const std::uint8_t* in, std::uint8_t* out, std::size_t first_unit, std::size_t units,
+                         std::size_t first_channel, std::size_t channels, const Scratch& scratch) const {
+  fill_rows(in, first_unit, units, scratch);
+  GemmArgs args;
+  args.rows = scratch.rows;
+  args.row_count = units * plan_.unit_rows;
+  args.k_group_count = plan_.k_group_count;
+  args.weights = weights_.data() + (first_channel * plan_.k_group_count * 4);
+  args.requant = &requant_[first_channel / kBlockLanes];
+  args.channel_count = channels;
+  args.out_stride = spec_.out_c;
+  args.out = out + (first_unit * plan_.unit_rows * args.out_stride) + first_channel;
+  args.stage = stage_;
+  if (row_sum_scale_ != 0) {
+    isa_.row_sums(scratch.offsets, scratch.rows, args.row_count, plan_.k_elements, row_sum_scale_);
+    args.row_offsets = scratch.offsets;
+  }
+  isa_.gemm(args);
+}
+
+void GemmConv::fill_rows(const std::uint8_t* in, std::size_t first_unit, std::size_t units,
+                         const Scratch& scratch) const {
+  const auto& p = plan_;
+  const auto& s = spec_;
+  const auto zero_point = static_cast<std::int16_t>(zero_point_);
+  switch (p.source) {
+    case Source::direct:
+      for (std::size_t i = 0; i < units; ++i) {
+        const std::size_t pixel = first_unit + i;
+        const std::size_t row = pixel / s.out_w;
+        const std::size_t in_row = ((row / s.out_h) * s.in_h) + (row % s.out_h * s.stride_h);
+        scratch.rows[i] = in + (((in_row * s.in_w) + (pixel % s.out_w * s.stride_w)) * s.in_c);
+      }
+      return;
+    case Source::pointwise: {
+      const std::uint8_t* from = in + (first_unit * p.k_elements);
+      const bool contiguous = p.k_elements * isa_.element_bytes == p.row_bytes;
+      if (contiguous) isa_.convert(scratch.data, from, units * p.k_elements, flip_, zero_point);
+      for (std::size_t i = 0; i < units; ++i) {
+        std::uint8_t* to = scratch.data + (i * p.row_bytes);
+        scratch.rows[i] = to;
+        if (!contiguous) isa_.convert(to, from + (i * p.k_elements), p.k_elements, flip_, zero_point);
+      }
+      return;
+    }
+    case Source::strip: {
+      const std::size_t strip_bytes = align_up(p.strip_elements * isa_.element_bytes + kScratchSlackBytes);
+      const std::size_t step_bytes = static_cast<std::size_t>(s.stride_w) * s.kernel_h * s.in_c * isa_.element_bytes;
+      for (std::size_t i = 0; i < units; ++i) {
+        std::uint8_t* strip = scratch.data + (i * strip_bytes);
+        fill_strip(in, first_unit + i, strip, scratch.raw);
+        for (std::size_t x = 0; x < p.unit_rows; ++x) scratch.rows[(i * p.unit_rows) + x] = strip + (x * step_bytes);
+      }
+      return;
+    }
+    case Source::gather:
+      for (std::size_t i = 0; i < units; ++i) {
+        std::uint8_t* to = scratch.data + (i * p.row_bytes);
+        fill_window(in, first_unit + i, scratch.raw);
+        isa_.convert(to, scratch.raw, p.k_elements, flip_, zero_point);
+        scratch.rows[i] = to;
+      }
+      return;
+  }
+}
+
+void GemmConv::fill_strip(const std::uint8_t* in, std::size_t unit, std::uint8_t* to, std::uint8_t* raw) const {
+  const auto& s = spec_;
+  const auto in_c = static_cast<std::size_t>(s.in_c);
+  const std::size_t column_bytes = in_c * s.kernel_h;
+  const auto y = static_cast<std::int32_t>(unit % s.out_h);
+  const std::uint8_t* picture = in + (unit / s.out_h * s.in_h * s.in_w * in_c);
+  std::uint8_t* bytes = isa_.element_bytes == 1 ? to : raw;
+  const std::size_t before = std::min<std::size_t>(s.pad_left, plan_.strip_columns);
+  const std::size_t inside = std::min<std::size_t>(plan_.strip_columns - before, s.in_w);
+  const std::size_t after = plan_.strip_columns - before - inside;
+  std::memset(bytes, zero_byte_, before * column_bytes);
+  std::memset(bytes + ((before + inside) * column_bytes), zero_byte_, after * column_bytes);
+  for (std::int32_t i = 0; i < s.kernel_h; ++i) {
+    const std::int32_t in_y = (y * s.stride_h) + (i * s.dilation_h) - s.pad_top;
+    std::uint8_t* at = bytes + (before * column_bytes) + (i * in_c);
+    if (in_y < 0 || in_y >= s.in_h) {
+      fill_every(at, zero_byte_, in_c, inside, column_bytes);
+    } else {
+      copy_every(at, picture + (static_cast<std::size_t>(in_y) * s.in_w * in_c), in_c, inside, column_bytes);
+    }
+  }
+  if (isa_.element_bytes == 2 || flip_ != 0) {
+    isa_.convert(to, bytes, plan_.strip_elements, flip_, static_cast<std::int16_t>(zero_point_));
+  }
+}
+
+void GemmConv::fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8_t* to) const {
+  const auto& s = spec_;
+  const std::size_t row = pixel / s.out_w;
+  const auto x = static_cast<std::int32_t>(pixel % s.out_w);
+  const auto y = static_cast<std::int32_t>(row % s.out_h);
+  const std::uint8_t* picture = in + (row / s.out_h * s.in_h * s.in_w * s.in_c);
+  for (std::int32_t j = 0; j < s.kernel_w; ++j) {
+    const std::int32_t in_x = (x * s.stride_w) + (j * s.dilation_w) - s.pad_left;
+    for (std::int32_t i = 0; i < s.kernel_h; ++i, to += s.in_c) {
+      const std::int32_t in_y = (y * s.stride_h) + (i * s.dilation_h) - s.pad_top;
+      if (in_x < 0 || in_x >= s.in_w || in_y < 0 || in_y >= s.in_h) {
+        std::memset(to, zero_byte_, s.in_c);
+      } else {
+        std::memcpy(to, picture + (((static_cast<std::size_t>(in_y) * s.in_w) + in_x) * s.in_c), s.in_c);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa) {
+  if (spec.depthwise && spec.in_c != 1) return nullptr;
+  const auto stage = choose_stage(spec, sum_bound(spec));
+  if (!stage) return nullptr;
+  return std::make_unique<GemmConv>(spec, isa, *stage);
+}
+
+}  // namespace wayside::accel::cpu

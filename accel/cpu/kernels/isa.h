@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the convolution drivers (plain C++) and the inner loops of one instruction set.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "accel/cpu/kernels/kernels.h"
+
+namespace wayside::accel::cpu {
+
+/// How an int32 sum becomes 8 bits; each is bit-exact to requant.h for the layers that are given to it
+/// (requant_pack.h). With multiplier m, right shift e >= 1 and C = 2^30 + 2^(30+e), the two roundings nest into one
+/// floor division:
+///   x >= 0: floor((x*m + C) / 2^(31+e));   x < 0: floor((x*m + C - 2^31) / 2^(31+e)).
+enum class RequantMode : std::uint8_t {
+  rectified,  ///< clamp_min == zero_point: a negative sum is clamped whatever its rounding, the first line serves for
+              ///< all
+  symmetric,  ///< sign(x) * floor((|x|*m + C) / 2^(31+e)): equal unless |x|*m + C is a multiple of 2^(31+e), which
+              ///< pack_requant() excludes by the power of two in m and the largest possible |x|
+  general,    ///< the two roundings one after the other; also left shifts and e = 0
+};
+
+inline constexpr std::size_t kBlockLanes = 16;
+
+/// Constants of 16 accumulator lanes. The lane -> channel order is the instruction set's own.
+struct alignas(64) RequantBlock {
+  std::array<std::int32_t, kBlockLanes> bias;            ///< the accumulator's first value
+  std::array<std::int32_t, kBlockLanes> multiplier;      ///< even lanes are read from here
+  std::array<std::int32_t, kBlockLanes> multiplier_odd;  ///< lane 2i: the multiplier of lane 2i+1
+  std::array<std::int64_t, 8> round_even;                ///< C of lanes 0, 2, ...
+  std::array<std::int64_t, 8> round_odd;                 ///< C of lanes 1, 3, ...
+  std::array<std::int32_t, kBlockLanes> right;           ///< e - 1; general: e
+  std::array<std::int32_t, kBlockLanes> left;            ///< general only: left shift
+  std::array<std::int32_t, kBlockLanes> half;            ///< general only: 2^(e-1), 0 for e = 0
+  std::array<std::int32_t, kBlockLanes> sign_mask;       ///< general only: -1, 0 for e = 0
+};
+
+/// Clamps in the s8 domain; `flip` (0 or 0x80) turns the bytes into u8 at the end.
+struct OutputStage {
+  RequantMode mode = RequantMode::general;
+  std::int16_t zero_point = 0;
+  std::int8_t clamp_min = -128;
+  std::int8_t clamp_max = 127;
+  std::uint8_t flip = 0;
+};
+
+/// out[m*out_stride + n] = stage(bias[n] + offset[m] + sum_k a[m][k] * w[n][k]) for n in [0, channel_count).
+/// Weights: [block of 16 channels][k_group][16 lanes][4 bytes], a k_group being 4 bytes of k (4 x 8 or 2 x 16 bits).
+struct GemmArgs {
+  const std::uint8_t* const* rows = nullptr;  ///< row_count pointers, 4*k_group_count readable bytes each, unaligned
+  const std::int32_t* row_offsets = nullptr;  ///< null or row_count values
+  std::size_t row_count = 0;
+  std::size_t k_group_count = 0;
+  const std::byte* weights = nullptr;
+  const RequantBlock* requant = nullptr;
+  std::size_t channel_count = 0;
+  std::uint8_t* out = nullptr;
+  std::size_t out_stride = 0;
+  OutputStage stage;
+};
+
+/// One strip of a depthwise convolution: `variant_count` output rows from the rows of one window. A slot is one row of
+/// the window; 4 / Isa::element_bytes slots lie side by side in one dword of a lane. Weights:
+/// [channel block][variant][kernel_w][group][set][vector][lane][dword]; with two sets the weight is their sum.
+struct DepthwiseArgs {
+  const std::uint8_t* const* rows =
+      nullptr;  ///< starts of group_count * slots rows; rows outside the picture point at zero points
+  std::size_t readable_bytes = 0;  ///< from the start of each row (the least of them)
+  std::size_t group_count = 0;
+  std::size_t channel_count = 0;
+  std::size_t picture_columns = 0;  ///< columns in a row
+  std::size_t pad_left = 0;         ///< columns of zero points before the first
+  std::size_t strip_columns = 0;    ///< pad_left + picture columns + zero points after them
+  std::size_t kernel_w = 0, stride_w = 0, dilation_w = 0;
+  std::size_t variant_count = 0;    ///< output rows to make, at most packed_variants
+  std::size_t packed_variants = 0;  ///< variants that the weights hold
+  std::size_t set_count = 1;
+  std::size_t out_w = 0;
+  std::uint8_t zero_byte = 0;   ///< raw input byte of the zero point
+  std::uint8_t flip = 0;        ///< xor that makes input bytes unsigned
+  std::int16_t zero_point = 0;  ///< subtracted where bytes are widened; in the domain after the xor
+  const std::byte* weights = nullptr;
+  const RequantBlock* requant = nullptr;
+  std::byte* strip = nullptr;  ///< scratch, 64-byte aligned, strip_columns * depthwise_column_bytes * group_count
+  std::uint8_t* const* out_rows = nullptr;  ///< variant_count rows of out_w * channel_count bytes
+  OutputStage stage;
+};
+
+/// Room after a strip or block of activations: the last k_group may reach past the last element.
+inline constexpr std::size_t kScratchSlackBytes = 64;
+
+/// What one instruction set offers to the drivers.
+struct Isa {
+  Level level = Level::reference;
+  std::size_t element_bytes = 1;            ///< of an activation in a k_group: 4 / element_bytes are slots per group
+  std::size_t depthwise_block = 16;         ///< channels per block
+  std::size_t depthwise_column_bytes = 64;  ///< of one group of one strip column
+  std::array<std::uint8_t, kBlockLanes> gemm_channel{};           ///< lane -> channel in a block of 16
+  std::array<std::uint8_t, 2 * kBlockLanes> depthwise_channel{};  ///< lane -> channel in a block
+  std::size_t row_tile = 6;                                       ///< rows that share one pass
+  void (*gemm)(const GemmArgs& args) = nullptr;
+  void (*depthwise)(const DepthwiseArgs& args) = nullptr;
+  /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
+  void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
+                  std::int16_t zero_point) = nullptr;
+  /// sums[m] = scale * sum of the first byte_count bytes of rows[m]; null where element_bytes is 2.
+  void (*row_sums)(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
+                   std::int32_t scale) = nullptr;
+};
+
+#if defined(__x86_64__)
+[[nodiscard]] const Isa& avx2_isa();
+[[nodiscard]] const Isa& avx_vnni_isa();
+[[nodiscard]] const Isa& avx512_vnni_isa();
+#elif defined(__aarch64__)
+[[nodiscard]] const Isa& neon_isa();
+[[nodiscard]] const Isa& neon_dot_isa();
+#endif
+
+/// Drivers. Null for a spec that they do not cover.
+std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa);
+std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec, const Isa& isa);
+
+}  // namespace wayside::accel::cpu

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a Requant to the constants of the vector kernels, and the proof obligations that choose the cheapest exact form.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "accel/cpu/kernels/isa.h"
+
+namespace wayside::accel::cpu {
+
+/// The cheapest exact mode for sums with |sum| <= sum_bound. nullopt: no vector form is exact (the reference is used):
+/// sum_bound or its left shift reaches 2^30, or a multiplier is negative.
+[[nodiscard]] std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::int64_t sum_bound);
+
+/// Fills lane `lane` of `block` for output channel `channel`; channel < 0 makes an unused lane.
+void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, RequantMode mode, std::int32_t channel,
+              std::int32_t bias);
+
+}  // namespace wayside::accel::cpu

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Helpers of the convolution drivers.
+#include "accel/cpu/kernels/spec_math.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+namespace wayside::accel::cpu {
+namespace {
+
+/// |in - in_zero| <= 255 for 8-bit values and zero points.
+constexpr std::int64_t kMaxActivation = 255;
+
+template <std::size_t kBytes>
+void copy_pieces(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::size_t step) {
+  for (; count > 0; --count, to += step, from += kBytes) std::memcpy(to, from, kBytes);
+}
+
+/// Pieces of kUnit..2*kUnit-1 bytes as two overlapping copies.
+template <std::size_t kUnit>
+void copy_overlapping(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count,
+                      std::size_t step) {
+  const std::size_t tail = bytes - kUnit;
+  for (; count > 0; --count, to += step, from += bytes) {
+    std::memcpy(to, from, kUnit);
+    std::memcpy(to + tail, from + tail, kUnit);
+  }
+}
+
+}  // namespace
+
+std::int64_t sum_bound(const ConvSpec& spec) {
+  const auto channels = static_cast<std::size_t>(spec.out_c);
+  std::vector<std::int64_t> sums(channels, 0);
+  const std::size_t per_channel = spec.weights.size() / channels;
+  if (spec.depthwise) {
+    for (std::size_t i = 0; i < spec.weights.size(); ++i) {
+      sums[i % channels] += std::abs(weight_value(spec, spec.weights[i]) - spec.weight_zero);
+    }
+  } else {
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      std::int64_t sum = 0;
+      for (const std::uint8_t byte : spec.weights.subspan(channel * per_channel, per_channel)) {
+        sum += std::abs(weight_value(spec, byte) - spec.weight_zero);
+      }
+      sums[channel] = sum;
+    }
+  }
+  std::int64_t bound = 0;
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    const std::int64_t bias = spec.bias.empty() ? 0 : std::abs(static_cast<std::int64_t>(spec.bias[channel]));
+    bound = std::max(bound, (sums[channel] * kMaxActivation) + bias);
+  }
+  return bound;
+}
+
+void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step) {
+  switch (bytes) {
+    case 1: copy_pieces<1>(to, from, count, step); return;
+    case 2: copy_pieces<2>(to, from, count, step); return;
+    case 3: copy_pieces<3>(to, from, count, step); return;
+    case 4: copy_pieces<4>(to, from, count, step); return;
+    case 8: copy_pieces<8>(to, from, count, step); return;
+    case 16: copy_pieces<16>(to, from, count, step); return;
+    case 32: copy_pieces<32>(to, from, count, step); return;
+    default: break;
+  }
+  if (bytes < 8) {
+    copy_overlapping<4>(to, from, bytes, count, step);
+  } else if (bytes < 16) {
+    copy_overlapping<8>(to, from, bytes, count, step);
+  } else if (bytes < 32) {
+    copy_overlapping<16>(to, from, bytes, count, step);
+  } else {
+    for (; count > 0; --count, to += step, from += bytes) std::memcpy(to, from, bytes);
+  }
+}
+
+void fill_every(std::uint8_t* to, std::uint8_t value, std::size_t bytes, std::size_t count, std::size_t step) {
+  for (; count > 0; --count, to += step) std::memset(to, value, bytes);
+}
+
+}  // namespace wayside::accel::cpu

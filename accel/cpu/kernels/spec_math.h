@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small helpers that the convolution drivers share: sizes, aligned storage, wrapping sums, short strided copies.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "accel/cpu/kernels/kernels.h"
+
+namespace wayside::accel::cpu {
+
+inline constexpr std::size_t kAlignment = 64;
+
+[[nodiscard]] constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+[[nodiscard]] constexpr std::size_t align_up(std::size_t bytes) { return divide_up(bytes, kAlignment) * kAlignment; }
+
+/// Zeroed bytes at a 64-byte boundary.
+class AlignedBytes {
+ public:
+  AlignedBytes() = default;
+  explicit AlignedBytes(std::size_t size)
+      : bytes_(static_cast<std::byte*>(::operator new(size, std::align_val_t{kAlignment}))), size_(size) {
+    std::memset(bytes_.get(), 0, size);
+  }
+  [[nodiscard]] std::byte* data() const { return bytes_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t{kAlignment}); }
+  };
+  std::unique_ptr<std::byte, Free> bytes_;
+  std::size_t size_ = 0;
+};
+
+[[nodiscard]] inline std::int32_t wrapping_sub(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) - static_cast<std::uint32_t>(b));
+}
+[[nodiscard]] inline std::int32_t wrapping_mul(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) * static_cast<std::uint32_t>(b));
+}
+
+/// A weight byte as a number, its zero point still in it.
+[[nodiscard]] inline std::int32_t weight_value(const ConvSpec& spec, std::uint8_t byte) {
+  return spec.is_unsigned ? byte : std::bit_cast<std::int8_t>(byte);
+}
+
+/// The largest |bias + sum (in - in_zero)(w - weight_zero)| that any input can reach, over all channels.
+[[nodiscard]] std::int64_t sum_bound(const ConvSpec& spec);
+
+/// count pieces of `bytes` bytes, contiguous at `from`, written every `step` bytes.
+void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step);
+/// The same with one value.
+void fill_every(std::uint8_t* to, std::uint8_t value, std::size_t bytes, std::size_t count, std::size_t step);
+
+}  // namespace wayside::accel::cpu

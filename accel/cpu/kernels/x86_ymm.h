@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops for 256-bit x86, shared by the AVX2 and AVX-VNNI files, which differ in the dot product alone.
+// Included only by files with their own instruction-set flags: everything has internal linkage and no library templates
+// are used, so that no code with these flags can stand in for baseline code at link time.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "accel/cpu/kernels/isa.h"
+
+namespace wayside::accel::cpu {
+namespace {
+
+using I = __m256i;
+
+inline I load(const void* from) { return _mm256_loadu_si256(static_cast<const I*>(from)); }
+inline void store(void* to, I value) { _mm256_storeu_si256(static_cast<I*>(to), value); }
+inline I broadcast_dword(const std::uint8_t* from) {
+  std::int32_t value;
+  std::memcpy(&value, from, sizeof value);
+  return _mm256_set1_epi32(value);
+}
+
+/// Eight sums to eight scaled values (no zero point yet), lanes kept in order. `lane` is 0 or 8.
+template <RequantMode kMode>
+inline I scale_sums(I sum, const RequantBlock& block, std::size_t lane) {
+  I x = sum;
+  if constexpr (kMode == RequantMode::symmetric) x = _mm256_abs_epi32(x);
+  if constexpr (kMode == RequantMode::general) x = _mm256_sllv_epi32(x, load(&block.left[lane]));
+  I even = _mm256_mul_epi32(x, load(&block.multiplier[lane]));
+  I odd = _mm256_mul_epi32(_mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(x))),
+                           load(&block.multiplier_odd[lane]));
+  even = _mm256_add_epi64(even, load(&block.round_even[lane / 2]));
+  odd = _mm256_add_epi64(odd, load(&block.round_odd[lane / 2]));
+  if constexpr (kMode == RequantMode::general) {
+    even = _mm256_slli_epi64(even, 1);
+    odd = _mm256_slli_epi64(odd, 1);
+  }
+  const I even_high = _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(even)));
+  I high = _mm256_blend_epi32(even_high, odd, 0xAA);
+  if constexpr (kMode == RequantMode::general) {
+    const I sign = _mm256_and_si256(_mm256_srai_epi32(high, 31), load(&block.sign_mask[lane]));
+    high = _mm256_add_epi32(_mm256_add_epi32(high, load(&block.half[lane])), sign);
+  }
+  const I scaled = _mm256_srav_epi32(high, load(&block.right[lane]));
+  if constexpr (kMode == RequantMode::symmetric) return _mm256_sign_epi32(scaled, sum);
+  return scaled;
+}
+
+struct StageVectors {
+  I zero_point, clamp_min, clamp_max, flip;
+  explicit StageVectors(const OutputStage& stage)
+      : zero_point(_mm256_set1_epi16(stage.zero_point)),
+        clamp_min(_mm256_set1_epi8(stage.clamp_min)),
+        clamp_max(_mm256_set1_epi8(stage.clamp_max)),
+        flip(_mm256_set1_epi8(static_cast<char>(stage.flip))) {}
+};
+
+/// Two pixels of 16 channels each: sums a0, a1 (b0, b1) hold channels {0-3, 8-11}, {4-7, 12-15}. Gives 16 + 16 bytes.
+template <RequantMode kMode>
+inline I finish_pair(I a0, I a1, I b0, I b1, const RequantBlock& block, const StageVectors& stage) {
+  const I a = _mm256_packs_epi32(scale_sums<kMode>(a0, block, 0), scale_sums<kMode>(a1, block, 8));
+  const I b = _mm256_packs_epi32(scale_sums<kMode>(b0, block, 0), scale_sums<kMode>(b1, block, 8));
+  I bytes = _mm256_packs_epi16(_mm256_adds_epi16(a, stage.zero_point), _mm256_adds_epi16(b, stage.zero_point));
+  bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max);
+  return _mm256_permute4x64_epi64(_mm256_xor_si256(bytes, stage.flip), 0xD8);
+}
+
+inline void store_some(std::uint8_t* to, __m128i bytes, std::size_t count) {
+  if (count >= kBlockLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+    return;
+  }
+  if (count == 8) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+    return;
+  }
+  alignas(16) std::uint8_t buffer[kBlockLanes];
+  _mm_store_si128(reinterpret_cast<__m128i*>(buffer), bytes);
+  for (std::size_t i = 0; i < count; ++i) to[i] = buffer[i];
+}
+
+inline void store_pair(std::uint8_t* a, std::uint8_t* b, I bytes, std::size_t count) {
+  store_some(a, _mm256_castsi256_si128(bytes), count);
+  store_some(b, _mm256_extracti128_si256(bytes, 1), count);
+}
+
+template <RequantMode kMode, int kRows>
+inline void finish_tile(const I (&sums)[kRows][2], const RequantBlock& block, const StageVectors& stage,
+                        std::uint8_t* out, std::size_t out_stride, std::size_t count) {
+#pragma GCC unroll 3
+  for (int row = 0; row < kRows; row += 2) {
+    const int next = row + 1 < kRows ? row + 1 : row;
+    const I bytes = finish_pair<kMode>(sums[row][0], sums[row][1], sums[next][0], sums[next][1], block, stage);
+    store_pair(out + (row * out_stride), out + (next * out_stride), bytes, count);
+  }
+}
+
+/// kRows pixels x 16 channels.
+template <class Dot, int kRows>
+inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
+  const std::size_t block_index = channel / kBlockLanes;
+  const RequantBlock& block = args.requant[block_index];
+  const std::size_t k_bytes = args.k_group_count * 4;
+  const auto* weights = args.weights + (block_index * k_bytes * kBlockLanes);
+  const std::uint8_t* rows[kRows];
+  I sums[kRows][2];
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r) {
+    rows[r] = args.rows[row + r];
+    sums[r][0] = load(&block.bias[0]);
+    sums[r][1] = load(&block.bias[8]);
+  }
+  if (args.row_offsets != nullptr) {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const I offset = _mm256_set1_epi32(args.row_offsets[row + r]);
+      sums[r][0] = _mm256_add_epi32(sums[r][0], offset);
+      sums[r][1] = _mm256_add_epi32(sums[r][1], offset);
+    }
+  }
+  for (std::size_t k = 0; k < k_bytes; k += 4) {
+    const I w0 = load(weights + (k * kBlockLanes));
+    const I w1 = load(weights + (k * kBlockLanes) + 32);
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const I a = broadcast_dword(rows[r] + k);
+      sums[r][0] = Dot::add(sums[r][0], a, w0);
+      sums[r][1] = Dot::add(sums[r][1], a, w1);
+    }
+  }
+  std::uint8_t* out = args.out + (row * args.out_stride) + channel;
+  const std::size_t left = args.channel_count - channel;
+  switch (args.stage.mode) {
+    case RequantMode::rectified:
+      finish_tile<RequantMode::rectified, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
+    case RequantMode::symmetric:
+      finish_tile<RequantMode::symmetric, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
+    case RequantMode::general:
+      finish_tile<RequantMode::general, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
+  }
+}
+
+template <class Dot>
+void gemm(const GemmArgs& args) {
+  const StageVectors stage(args.stage);
+  for (std::size_t channel = 0; channel < args.channel_count; channel += kBlockLanes) {
+    std::size_t row = 0;
+    // Rows are shared out evenly: 7 rows as 4 + 3, not 6 + 1, since few rows cannot hide the dot product's latency.
+    for (std::size_t tiles = (args.row_count + 5) / 6; tiles > 0; --tiles) {
+      const std::size_t count = (args.row_count - row + tiles - 1) / tiles;
+      switch (count) {
+        case 1: gemm_tile<Dot, 1>(args, stage, row, channel); break;
+        case 2: gemm_tile<Dot, 2>(args, stage, row, channel); break;
+        case 3: gemm_tile<Dot, 3>(args, stage, row, channel); break;
+        case 4: gemm_tile<Dot, 4>(args, stage, row, channel); break;
+        case 5: gemm_tile<Dot, 5>(args, stage, row, channel); break;
+        default: gemm_tile<Dot, 6>(args, stage, row, channel); break;
+      }
+      row += count;
+    }
+  }
+}
+
+constexpr std::size_t kColumnBytes = 64;  // one group of one strip column: 16 channels x 4 bytes
+/// Dot::load_slot reads 24 bytes for 16 channels.
+constexpr std::size_t kSlotReadBytes = 24;
+
+/// Channels [channel, channel + 16) of one input column into the strip, slots interleaved.
+template <class Dot, class Source>
+inline void build_column(const DepthwiseArgs& args, std::byte* to, const Dot& dot, Source source) {
+  for (std::size_t group = 0; group < args.group_count; ++group) {
+    I vectors[2];
+    const std::size_t slot = group * Dot::kSlots;
+    dot.interleave(vectors, [&](std::size_t i) { return source(slot + i); });
+    store(to + (group * kColumnBytes), vectors[0]);
+    store(to + (group * kColumnBytes) + 32, vectors[1]);
+  }
+}
+
+template <class Dot>
+void build_strip(const DepthwiseArgs& args, const Dot& dot, std::size_t channel, std::size_t readable_bytes) {
+  const std::size_t column_bytes = kColumnBytes * args.group_count;
+  alignas(32) std::uint8_t padding[32];
+  std::memset(padding, args.zero_byte, sizeof padding);
+  std::byte* to = args.strip;
+  const auto pad = [&](std::size_t count) {
+    for (; count > 0; --count, to += column_bytes) {
+      build_column(args, to, dot, [&](std::size_t) { return padding; });
+    }
+  };
+  pad(args.pad_left);
+  std::size_t offset = channel;
+  const std::size_t wanted = args.strip_columns - args.pad_left;
+  const std::size_t columns = wanted < args.picture_columns ? wanted : args.picture_columns;
+  for (std::size_t x = 0; x < columns; ++x, offset += args.channel_count, to += column_bytes) {
+    if (offset + kSlotReadBytes <= readable_bytes) {
+      build_column(args, to, dot, [&](std::size_t slot) { return args.rows[slot] + offset; });
+      continue;
+    }
+    alignas(32) std::uint8_t edge[8][32] = {};
+    const std::size_t left = args.channel_count - channel;
+    build_column(args, to, dot, [&](std::size_t slot) -> const std::uint8_t* {
+      std::uint8_t* copy = edge[slot % 8];
+      for (std::size_t i = 0; i < left && i < kBlockLanes; ++i) copy[i] = args.rows[slot][offset + i];
+      return copy;
+    });
+  }
+  pad(wanted - columns);
+}
+
+/// One output row of 16 channels, two pixels at a time. kWidth, kGroups, kSets: 0 = taken from args.
+template <class Dot, RequantMode kMode, int kWidth, int kGroups, int kSets>
+inline void depthwise_row(const DepthwiseArgs& args, const StageVectors& stage, const std::byte* weights,
+                          const RequantBlock& block, std::uint8_t* out, std::size_t count) {
+  const std::size_t width = kWidth != 0 ? kWidth : args.kernel_w;
+  const std::size_t groups = kGroups != 0 ? kGroups : args.group_count;
+  const std::size_t sets = kSets != 0 ? kSets : args.set_count;
+  const std::size_t column_bytes = kColumnBytes * groups;
+  const std::size_t step_bytes = column_bytes * args.stride_w;
+  const std::size_t tap_bytes = column_bytes * args.dilation_w;
+  const std::byte* column = args.strip;
+  for (std::size_t x = 0; x < args.out_w; x += 2, column += 2 * step_bytes) {
+    const std::size_t next = x + 1 < args.out_w ? 1 : 0;
+    const std::byte* a = column;
+    const std::byte* b = column + (next * step_bytes);
+    const std::byte* w = weights;
+    I a0 = load(&block.bias[0]);
+    I a1 = load(&block.bias[8]);
+    I b0 = a0;
+    I b1 = a1;
+#pragma GCC unroll 5
+    for (std::size_t j = 0; j < width; ++j, a += tap_bytes, b += tap_bytes) {
+#pragma GCC unroll 2
+      for (std::size_t group = 0; group < groups; ++group) {
+        const I qa0 = load(a + (group * kColumnBytes));
+        const I qa1 = load(a + (group * kColumnBytes) + 32);
+        const I qb0 = load(b + (group * kColumnBytes));
+        const I qb1 = load(b + (group * kColumnBytes) + 32);
+#pragma GCC unroll 2
+        for (std::size_t set = 0; set < sets; ++set, w += kColumnBytes) {
+          const I w0 = load(w);
+          const I w1 = load(w + 32);
+          a0 = Dot::add(a0, qa0, w0);
+          a1 = Dot::add(a1, qa1, w1);
+          b0 = Dot::add(b0, qb0, w0);
+          b1 = Dot::add(b1, qb1, w1);
+        }
+      }
+    }
+    const I bytes = finish_pair<kMode>(a0, a1, b0, b1, block, stage);
+    std::uint8_t* to = out + (x * args.channel_count);
+    store_pair(to, to + (next * args.channel_count), bytes, count);
+  }
+}
+
+template <class Dot, RequantMode kMode>
+inline void depthwise_row_any(const DepthwiseArgs& args, const StageVectors& stage, const std::byte* weights,
+                              const RequantBlock& block, std::uint8_t* out, std::size_t count) {
+  constexpr int kGroups3 = (3 + Dot::kSlots - 1) / Dot::kSlots;
+  constexpr int kGroups5 = (5 + Dot::kSlots - 1) / Dot::kSlots;
+  if (args.set_count == 1 && args.kernel_w == 3 && args.group_count == kGroups3) {
+    depthwise_row<Dot, kMode, 3, kGroups3, 1>(args, stage, weights, block, out, count);
+  } else if (args.set_count == 1 && args.kernel_w == 5 && args.group_count == kGroups5) {
+    depthwise_row<Dot, kMode, 5, kGroups5, 1>(args, stage, weights, block, out, count);
+  } else {
+    depthwise_row<Dot, kMode, 0, 0, 0>(args, stage, weights, block, out, count);
+  }
+}
+
+template <class Dot>
+void depthwise(const DepthwiseArgs& args) {
+  const StageVectors stage(args.stage);
+  const Dot dot(args.flip, args.zero_point);
+  const std::size_t variant_bytes = args.kernel_w * args.group_count * args.set_count * kColumnBytes;
+  for (std::size_t channel = 0; channel < args.channel_count; channel += kBlockLanes) {
+    build_strip(args, dot, channel, args.readable_bytes);
+    const std::size_t block_index = channel / kBlockLanes;
+    const RequantBlock& block = args.requant[block_index];
+    const std::byte* weights = args.weights + (block_index * args.packed_variants * variant_bytes);
+    for (std::size_t variant = 0; variant < args.variant_count; ++variant, weights += variant_bytes) {
+      std::uint8_t* out = args.out_rows[variant] + channel;
+      const std::size_t left = args.channel_count - channel;
+      switch (args.stage.mode) {
+        case RequantMode::rectified:
+          depthwise_row_any<Dot, RequantMode::rectified>(args, stage, weights, block, out, left);
+          break;
+        case RequantMode::symmetric:
+          depthwise_row_any<Dot, RequantMode::symmetric>(args, stage, weights, block, out, left);
+          break;
+        case RequantMode::general:
+          depthwise_row_any<Dot, RequantMode::general>(args, stage, weights, block, out, left);
+          break;
+      }
+    }
+  }
+}
+
+/// 16 channels as 8 + 8: the low halves of both 128-bit lanes, so that unpacks within lanes keep the channels together.
+inline I load_split(const std::uint8_t* from) {
+  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8));
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
+/// Lane -> channel after packs_epi32 of lanes 0-7 with lanes 8-15.
+constexpr std::uint8_t packed_channel(std::size_t lane) {
+  const std::size_t vector = lane / 8;
+  const std::size_t half = lane % 8 / 4;
+  return static_cast<std::uint8_t>((half * 8) + (vector * 4) + (lane % 4));
+}
+
+template <class Dot>
+Isa make_isa(Level level) {
+  Isa isa;
+  isa.level = level;
+  isa.element_bytes = Dot::kElementBytes;
+  for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+    isa.gemm_channel[lane] = packed_channel(lane);
+    isa.depthwise_channel[lane] = packed_channel(lane);
+  }
+  isa.gemm = gemm<Dot>;
+  isa.depthwise = depthwise<Dot>;
+  isa.convert = Dot::convert;
+  return isa;
+}
+
+}  // namespace
+}  // namespace wayside::accel::cpu
