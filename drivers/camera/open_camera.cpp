@@ -4,14 +4,9 @@
 
 #include "drivers/camera/camera.h"
 #include "drivers/camera/replay/replay_camera.h"
-#include "drivers/camera/uri.h"
-
-#if __has_include("drivers/camera/synthetic/synthetic.h")
 #include "drivers/camera/synthetic/synthetic.h"
-#endif
-#if __has_include("drivers/camera/v4l2/v4l2_camera.h")
+#include "drivers/camera/uri.h"
 #include "drivers/camera/v4l2/v4l2_camera.h"
-#endif
 
 namespace wayside::drivers {
 namespace {
@@ -24,7 +19,6 @@ base::Result<std::unique_ptr<Camera>> open_replay(const CameraUri& uri, base::Cl
   return ReplayCamera::open(uri.path, options, clock);
 }
 
-#if __has_include("drivers/camera/v4l2/v4l2_camera.h")
 base::Result<std::unique_ptr<Camera>> open_v4l2(const CameraUri& uri, base::Clock& clock) {
   if (!uri.options.empty()) {
     return base::fail(base::Code::invalid_argument,
@@ -33,21 +27,15 @@ base::Result<std::unique_ptr<Camera>> open_v4l2(const CameraUri& uri, base::Cloc
   return V4l2Camera::open(uri.path, clock);
 }
 
-#endif
-
 }  // namespace
 
 base::Result<std::unique_ptr<Camera>> open_camera(std::string_view uri, base::Clock& clock) {
-#if __has_include("drivers/camera/synthetic/synthetic.h")
   constexpr std::string_view kSynthetic = "synthetic:";
   if (uri.starts_with(kSynthetic)) return open_synthetic(uri.substr(kSynthetic.size()), clock);
-#endif
   WAYSIDE_TRY(const CameraUri parsed, parse_camera_uri(uri));
   const auto opened = [&]() -> base::Result<std::unique_ptr<Camera>> {
     if (parsed.scheme == "replay") return open_replay(parsed, clock);
-#if __has_include("drivers/camera/v4l2/v4l2_camera.h")
     if (parsed.scheme == "v4l2") return open_v4l2(parsed, clock);
-#endif
     return base::fail(base::Code::invalid_argument, "unknown kind of camera; there are v4l2:, replay: and synthetic:");
   };
   auto camera = opened();
