@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// LookupTable: an 8-bit operator of one variable is 256 answers, computed once.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "accel/cpu/ops/operator.h"
+
+namespace wayside::accel::cpu::ops {
+
+/// Indexed by the byte of the input, holds the byte of the output.
+using LookupTable = std::array<std::uint8_t, 256>;
+
+/// table[byte of q] = byte of function(q), for every value q of `type`; the function's results fit the output type.
+template <class Function>
+[[nodiscard]] LookupTable make_table(DType type, Function function) {
+  LookupTable table;
+  for (std::size_t byte = 0; byte < table.size(); ++byte) {
+    table[byte] = static_cast<std::uint8_t>(function(value_of(static_cast<std::uint8_t>(byte), type)));
+  }
+  return table;
+}
+
+inline void apply_table(const LookupTable& table, const std::uint8_t* in, std::uint8_t* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = table[in[i]];
+}
+
+/// The operator out[i] = table[in[i]] of input 0.
+[[nodiscard]] PreparedOp lookup_operator(const LookupTable& table, std::size_t count);
+
+}  // namespace wayside::accel::cpu::ops
