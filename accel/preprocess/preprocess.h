@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -32,13 +33,15 @@ struct Normalization {
 /// tensor's bytes (u8: q = value; i8: q = value - 128); f32 and i16 tensors get 0..1.
 [[nodiscard]] Normalization default_normalization(const TensorInfo& input);
 
+/// Largest shrinking along an axis: source px per tensor px.
+inline constexpr std::uint32_t kMaxShrink = 128;
+
 struct PreprocessSpec {
-  TensorInfo input;  ///< [1,H,W,C] NHWC, C = 3 (rgb, bgr) or 1 (gray); i8, u8 or f32
+  TensorInfo input{};  ///< [1,H,W,C] NHWC, C = 3 (rgb, bgr) or 1 (gray); i8, u8 or f32
   ColorOrder order = ColorOrder::rgb;
   Fit fit = Fit::letterbox;
   std::uint8_t pad_value = 114;  ///< picture value of the letterbox bars (114: YOLO's grey), before normalisation
-  Normalization normalization;   ///< see default_normalization()
-  std::uint32_t max_source_width_px = 4096;  ///< sizes the row buffers; a wider crop is refused
+  std::optional<Normalization> normalization{};  ///< absent: default_normalization(input)
 };
 
 /// A part of the source in its pixels. width_px or height_px 0: up to the right or lower edge.
@@ -76,8 +79,8 @@ class Preprocessor {
   /// Fills `tensor` (spec.input.byte_count() bytes) from `crop` of `source` (nv12, i420, yuyv, rgb24, gray8). The
   /// crop's upper left corner is moved to even pixels (up and left), because chroma is shared by 2x2; the mapping says
   /// so. Reads nothing outside the planes. Errors: invalid_argument (crop outside the picture, planes too small, wrong
-  /// tensor size), unsupported (mjpeg: decode it first; shrinking by more than 128), exhausted (wider than
-  /// max_source_width_px); the tensor is then untouched.
+  /// tensor size), unsupported (mjpeg: decode it first; shrinking by more than kMaxShrink); the tensor is then
+  /// untouched.
   base::Result<FrameMapping> run(const base::ImageView& source, const CropRect& crop, std::span<std::byte> tensor);
 
   /// Name of the instruction set in use: "avx2", "scalar".

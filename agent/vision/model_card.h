@@ -21,25 +21,25 @@ enum class DecoderType : std::uint8_t { ssd, anchor_free, yolox, yolov8, classif
 /// How the outputs become detections; see decoder.h for each type's tensors.
 struct DecoderCard {
   DecoderType type = DecoderType::anchor_free;
-  std::vector<std::uint32_t> strides;  ///< px per cell of each level; empty: from the shapes
+  std::vector<std::uint32_t> strides{};  ///< px per cell of each level; empty: from the shapes
   float score_threshold = 0.4F;        ///< 0..1
   float iou_threshold = 0.5F;          ///< 0..1
   std::uint32_t max_detections = 50;   ///< at most kMaxDetections; for classification: the k of top-k
   bool class_agnostic = false;         ///< a box suppresses boxes of other classes too
-  std::optional<bool> logits;          ///< classification: outputs need a softmax; absent: seen from the tensor
+  std::optional<bool> logits{};          ///< classification: outputs need a softmax; absent: seen from the tensor
 };
 inline constexpr std::uint32_t kMaxDetections = 400;
 
 struct ModelCard {
-  std::string name, version, license;
+  std::string name{}, version{}, license{};
   /// Absent: the model's own input decides.
   std::uint32_t width_px = 0, height_px = 0;
   accel::Fit fit = accel::Fit::letterbox;
   std::uint8_t pad_value = 114;
   accel::ColorOrder color = accel::ColorOrder::rgb;
-  std::optional<accel::Normalization> normalization;  ///< absent: accel::default_normalization()
-  DecoderCard decoder;
-  std::vector<std::string> labels;  ///< name of each class_id
+  std::optional<accel::Normalization> normalization{};  ///< absent: accel::default_normalization()
+  DecoderCard decoder{};
+  std::vector<std::string> labels{};  ///< name of each class_id
 };
 
 /// Reads a card. Relative `labels_file` paths start at the card's folder; one label a line. Errors: not_found, io,

@@ -17,7 +17,7 @@ namespace wayside::agent {
 /// An RGB24 picture of our own. pixels: [height_px, width_px, 3], no padding.
 struct RgbPicture {
   std::uint32_t width_px = 0, height_px = 0;
-  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> pixels{};
   /// The picture as a view, e.g. for base::JpegEncoder; valid as long as this object is unchanged.
   [[nodiscard]] base::ImageView view() const;
 };

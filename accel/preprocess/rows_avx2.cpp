@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+// Row kernels for x86 with AVX2; compiled with -mavx2, called only after the processor was asked.
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "accel/preprocess/row_cells.h"
+#include "accel/preprocess/row_kernels.h"
+
+namespace wayside::accel::preprocess {
+namespace {
+
+__m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+__m128i load_half(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
+void store(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
+
+/// (sum + area / 2) >> log2(area) on 16-bit and 32-bit sums.
+struct Mean {
+  explicit Mean(std::uint32_t area)
+      : half16(_mm256_set1_epi16(static_cast<short>(area / 2))),
+        half32(_mm256_set1_epi32(static_cast<int>(area / 2))),
+        scalar_half(area / 2),
+        scalar_shift(std::countr_zero(area)),
+        shift(_mm_cvtsi32_si128(scalar_shift)) {}
+  [[nodiscard]] __m256i of16(__m256i sum) const { return _mm256_srl_epi16(_mm256_add_epi16(sum, half16), shift); }
+  [[nodiscard]] __m256i of32(__m256i sum) const { return _mm256_srl_epi32(_mm256_add_epi32(sum, half32), shift); }
+  [[nodiscard]] std::uint8_t of(std::uint64_t sum) const {
+    return static_cast<std::uint8_t>((sum + scalar_half) >> scalar_shift);
+  }
+  __m256i half16, half32;
+  std::uint32_t scalar_half;
+  int scalar_shift;
+  __m128i shift;
+};
+
+/// Rows == 0: as many as the job has. The fixed counts let the compiler unroll the common ones.
+template <unsigned Rows>
+std::size_t row_count(const CellJob& job) {
+  return Rows == 0 ? job.rows.size() : Rows;
+}
+
+/// Sums of neighbouring bytes (at most 64 rows x 2 x 255: fits int16) at `offset`, over all rows.
+template <unsigned Rows>
+__m256i pair_sums(const CellJob& job, std::size_t offset) {
+  const __m256i ones = _mm256_set1_epi8(1);
+  __m256i sum = _mm256_maddubs_epi16(load(job.rows[0] + offset), ones);
+  for (std::size_t r = 1; r < row_count<Rows>(job); ++r) {
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(load(job.rows[r] + offset), ones));
+  }
+  return sum;
+}
+
+template <unsigned Rows>
+std::uint32_t cells_of_1(const CellJob& job, const Mean& mean, std::uint8_t* out) {
+  const __m256i zero = _mm256_setzero_si256();
+  std::uint32_t cell = 0;
+  for (; cell + 32 <= job.cell_count; cell += 32) {
+    __m256i low = zero, high = zero;
+    for (std::size_t r = 0; r < row_count<Rows>(job); ++r) {
+      const __m256i bytes = load(job.rows[r] + cell);
+      low = _mm256_add_epi16(low, _mm256_unpacklo_epi8(bytes, zero));
+      high = _mm256_add_epi16(high, _mm256_unpackhi_epi8(bytes, zero));
+    }
+    store(out + cell, _mm256_packus_epi16(mean.of16(low), mean.of16(high)));
+  }
+  return cell;
+}
+
+template <unsigned Rows>
+std::uint32_t cells_of_2(const CellJob& job, const Mean& mean, std::uint8_t* out) {
+  std::uint32_t cell = 0;
+  for (; cell + 32 <= job.cell_count; cell += 32) {
+    const std::size_t at = 2ULL * cell;
+    const __m256i low = mean.of16(pair_sums<Rows>(job, at)), high = mean.of16(pair_sums<Rows>(job, at + 32));
+    store(out + cell, _mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xD8));
+  }
+  return cell;
+}
+
+template <unsigned Rows>
+std::uint32_t cells_of_4(const CellJob& job, const Mean& mean, std::uint8_t* out) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const auto part = [&](std::size_t at) { return mean.of32(_mm256_madd_epi16(pair_sums<Rows>(job, at), ones)); };
+  std::uint32_t cell = 0;
+  for (; cell + 32 <= job.cell_count; cell += 32) {
+    const std::size_t at = 4ULL * cell;
+    const __m256i low = _mm256_packs_epi32(part(at), part(at + 32));
+    const __m256i high = _mm256_packs_epi32(part(at + 64), part(at + 96));
+    store(out + cell, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
+  }
+  return cell;
+}
+
+/// Sums of the two 8-byte halves of 16 bytes, over all rows and `chunks` neighbouring 16-byte chunks.
+template <bool Split>
+std::pair<std::uint64_t, std::uint64_t> half_sums(const CellJob& job, std::size_t offset, std::uint32_t chunks) {
+  const __m128i split = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  __m128i sum = _mm_setzero_si128();
+  for (const auto* row : job.rows) {
+    for (std::uint32_t i = 0; i < chunks; ++i) {
+      __m128i bytes = load_half(row + offset + 16ULL * i);
+      if constexpr (Split) bytes = _mm_shuffle_epi8(bytes, split);
+      sum = _mm_add_epi64(sum, _mm_sad_epu8(bytes, _mm_setzero_si128()));
+    }
+  }
+  return {static_cast<std::uint64_t>(_mm_cvtsi128_si64(sum)), static_cast<std::uint64_t>(_mm_extract_epi64(sum, 1))};
+}
+
+std::uint32_t cells_of_8_or_more(const CellJob& job, const Mean& mean, std::uint8_t* out) {
+  std::uint32_t cell = 0;
+  if (job.factor_x == 8) {
+    for (; cell + 2 <= job.cell_count; cell += 2) {
+      const auto [first, second] = half_sums<false>(job, 8ULL * cell, 1);
+      out[cell] = mean.of(first);
+      out[cell + 1] = mean.of(second);
+    }
+    return cell;
+  }
+  for (; cell < job.cell_count; ++cell) {
+    const auto [first, second] =
+        half_sums<false>(job, static_cast<std::size_t>(cell) * job.factor_x, job.factor_x / 16);
+    out[cell] = mean.of(first + second);
+  }
+  return cell;
+}
+
+template <unsigned Rows>
+std::uint32_t cells_of(const CellJob& job, const Mean& mean, std::uint8_t* out) {
+  switch (job.factor_x) {
+    case 1: return cells_of_1<Rows>(job, mean, out);
+    case 2: return cells_of_2<Rows>(job, mean, out);
+    case 4: return cells_of_4<Rows>(job, mean, out);
+    default: return cells_of_8_or_more(job, mean, out);
+  }
+}
+
+void cells(const CellJob& job, std::uint8_t* out) {
+  const Mean mean(static_cast<std::uint32_t>(job.rows.size()) * job.factor_x);
+  std::uint32_t done = 0;
+  switch (job.rows.size()) {
+    case 1: done = cells_of<1>(job, mean, out); break;
+    case 2: done = cells_of<2>(job, mean, out); break;
+    case 4: done = cells_of<4>(job, mean, out); break;
+    default: done = cells_of<0>(job, mean, out); break;
+  }
+  average_cells<1>(job, done, out);
+}
+
+std::uint32_t pairs_of_1(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
+  const __m256i byte = _mm256_set1_epi16(255), zero = _mm256_setzero_si256();
+  std::uint32_t cell = 0;
+  for (; cell + 32 <= job.cell_count; cell += 32) {
+    __m256i a0 = zero, a1 = zero, b0 = zero, b1 = zero;
+    for (const auto* row : job.rows) {
+      const __m256i low = load(row + 2ULL * cell), high = load(row + 2ULL * cell + 32);
+      a0 = _mm256_add_epi16(a0, _mm256_and_si256(low, byte));
+      a1 = _mm256_add_epi16(a1, _mm256_and_si256(high, byte));
+      b0 = _mm256_add_epi16(b0, _mm256_srli_epi16(low, 8));
+      b1 = _mm256_add_epi16(b1, _mm256_srli_epi16(high, 8));
+    }
+    const __m256i a = _mm256_packus_epi16(mean.of16(a0), mean.of16(a1));
+    const __m256i b = _mm256_packus_epi16(mean.of16(b0), mean.of16(b1));
+    store(first + cell, _mm256_permute4x64_epi64(a, 0xD8));
+    store(second + cell, _mm256_permute4x64_epi64(b, 0xD8));
+  }
+  return cell;
+}
+
+std::uint32_t pairs_of_2(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
+  // Within 16 bytes: the 8 of the first component, then the 8 of the second.
+  const __m256i split =
+      _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+  const __m256i order = _mm256_setr_epi32(0, 4, 2, 6, 1, 5, 3, 7);
+  const __m256i ones = _mm256_set1_epi8(1);
+  std::uint32_t cell = 0;
+  for (; cell + 16 <= job.cell_count; cell += 16) {
+    __m256i low = _mm256_setzero_si256(), high = low;
+    for (const auto* row : job.rows) {
+      const auto* at = row + 4ULL * cell;
+      low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_shuffle_epi8(load(at), split), ones));
+      high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_shuffle_epi8(load(at + 32), split), ones));
+    }
+    const __m256i both = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(mean.of16(low), mean.of16(high)), order);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(first + cell), _mm256_castsi256_si128(both));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(second + cell), _mm256_extracti128_si256(both, 1));
+  }
+  return cell;
+}
+
+std::uint32_t pairs_of_4(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
+  const __m128i split = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  std::uint32_t cell = 0;
+  for (; cell + 2 <= job.cell_count; cell += 2) {
+    __m128i sum = _mm_setzero_si128();
+    for (const auto* row : job.rows) {
+      const __m128i bytes = _mm_shuffle_epi8(load_half(row + 8ULL * cell), split);
+      sum = _mm_add_epi16(sum, _mm_maddubs_epi16(bytes, _mm_set1_epi8(1)));
+    }
+    alignas(16) std::array<std::uint32_t, 4> sums;  // first, first, second, second
+    _mm_store_si128(reinterpret_cast<__m128i*>(sums.data()), _mm_madd_epi16(sum, _mm_set1_epi16(1)));
+    first[cell] = mean.of(sums[0]);
+    first[cell + 1] = mean.of(sums[1]);
+    second[cell] = mean.of(sums[2]);
+    second[cell + 1] = mean.of(sums[3]);
+  }
+  return cell;
+}
+
+std::uint32_t pairs_of_8_or_more(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
+  for (std::uint32_t cell = 0; cell < job.cell_count; ++cell) {
+    const auto [a, b] = half_sums<true>(job, 2ULL * cell * job.factor_x, job.factor_x / 8);
+    first[cell] = mean.of(a);
+    second[cell] = mean.of(b);
+  }
+  return job.cell_count;
+}
+
+void cell_pairs(const CellJob& job, std::uint8_t* first, std::uint8_t* second) {
+  const Mean mean(static_cast<std::uint32_t>(job.rows.size()) * job.factor_x);
+  std::uint32_t done = 0;
+  switch (job.factor_x) {
+    case 1: done = pairs_of_1(job, mean, first, second); break;
+    case 2: done = pairs_of_2(job, mean, first, second); break;
+    case 4: done = pairs_of_4(job, mean, first, second); break;
+    default: done = pairs_of_8_or_more(job, mean, first, second); break;
+  }
+  if (done == job.cell_count) return;
+  std::array<const std::uint8_t*, kMaxCellPx> next;
+  std::ranges::transform(job.rows, next.begin(), [](const std::uint8_t* row) { return row + 1; });
+  average_cells<2>(job, done, first);
+  average_cells<2>({{next.data(), job.rows.size()}, job.factor_x, job.cell_count}, done, second);
+}
+
+void blend(const std::uint8_t* first, const std::uint8_t* second, std::uint32_t weight, std::uint32_t count,
+           std::int8_t* out) {
+  const int w = static_cast<int>(weight);
+  if (count < 32) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      out[i] = static_cast<std::int8_t>(((first[i] * (128 - w) + second[i] * w + 64) >> 7) - 128);
+    }
+    return;
+  }
+  // Pixels become signed (minus 128) so that weights up to 128 can be the unsigned factor of pmaddubsw.
+  const __m256i sign = _mm256_set1_epi8(-128), half = _mm256_set1_epi16(64);
+  const __m256i weights = _mm256_set1_epi16(static_cast<short>((128 - w) | (w << 8)));
+  const auto step = [&](std::uint32_t at) {
+    const __m256i a = _mm256_xor_si256(load(first + at), sign), b = _mm256_xor_si256(load(second + at), sign);
+    const __m256i low = _mm256_maddubs_epi16(weights, _mm256_unpacklo_epi8(a, b));
+    const __m256i high = _mm256_maddubs_epi16(weights, _mm256_unpackhi_epi8(a, b));
+    store(out + at, _mm256_packs_epi16(_mm256_srai_epi16(_mm256_add_epi16(low, half), 7),
+                                       _mm256_srai_epi16(_mm256_add_epi16(high, half), 7)));
+  };
+  std::uint32_t at = 0;
+  for (; at + 32 <= count; at += 32) step(at);
+  if (at < count) step(count - 32);
+}
+
+/// The 16 samples of a block, minus 128, as int16 in order.
+__m256i sample(const ConvertJob& job, std::size_t component, std::size_t block) {
+  const auto& table = *job.tables[component];
+  const auto* row = job.rows[component];
+  const __m256i cells = _mm256_inserti128_si256(_mm256_castsi128_si256(load_half(row + table.start[2 * block])),
+                                                load_half(row + table.start[2 * block + 1]), 1);
+  const __m256i taps = _mm256_shuffle_epi8(cells, load(table.taps.data() + 32 * block));
+  const __m256i sum = _mm256_maddubs_epi16(load(table.weights.data() + 32 * block), taps);
+  return _mm256_srai_epi16(_mm256_add_epi16(sum, _mm256_set1_epi16(64)), 7);
+}
+
+struct Factors {
+  explicit Factors(const ColorFactors& f)
+      : luma(_mm256_set1_epi16(f.luma)),
+        luma_offset(_mm256_set1_epi16(static_cast<short>(f.luma_offset + 8))),  // 8: the half of the final shift
+        v_to_red(_mm256_set1_epi16(f.v_to_red)),
+        u_to_green(_mm256_set1_epi16(f.u_to_green)),
+        v_to_green(_mm256_set1_epi16(f.v_to_green)),
+        u_to_blue(_mm256_set1_epi16(f.u_to_blue)) {}
+  __m256i luma, luma_offset, v_to_red, u_to_green, v_to_green, u_to_blue;
+};
+
+__m256i luma_of(__m256i y, const Factors& f) {
+  return _mm256_add_epi16(_mm256_mulhrs_epi16(_mm256_slli_epi16(y, 8), f.luma), f.luma_offset);
+}
+
+/// Values 0..255 (int16, may lie outside: saturated) of one block.
+struct Block {
+  __m256i first, second, third;
+};
+
+template <ColorModel Model, bool Gray>
+Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
+  const __m256i a = sample(job, 0, block);
+  if constexpr (Model == ColorModel::rgb) {
+    const __m256i center = _mm256_set1_epi16(128);
+    const __m256i red = _mm256_add_epi16(a, center), green = _mm256_add_epi16(sample(job, 1, block), center);
+    const __m256i blue = _mm256_add_epi16(sample(job, 2, block), center);
+    if constexpr (!Gray) return {red, green, blue};
+    const __m256i sum = _mm256_add_epi16(_mm256_mullo_epi16(red, _mm256_set1_epi16(kGrayRed)),
+                                         _mm256_mullo_epi16(green, _mm256_set1_epi16(kGrayGreen)));
+    const __m256i all = _mm256_add_epi16(sum, _mm256_mullo_epi16(blue, _mm256_set1_epi16(kGrayBlue)));
+    const __m256i gray = _mm256_srli_epi16(_mm256_add_epi16(all, center), 8);
+    return {gray, gray, gray};
+  } else {
+    const __m256i luma = luma_of(a, f);
+    if constexpr (Model == ColorModel::luma || Gray) {
+      const __m256i gray = _mm256_srai_epi16(luma, 4);
+      return {gray, gray, gray};
+    }
+    const __m256i u = _mm256_slli_epi16(sample(job, 1, block), 8), v = _mm256_slli_epi16(sample(job, 2, block), 8);
+    const __m256i red = _mm256_add_epi16(luma, _mm256_mulhrs_epi16(v, f.v_to_red));
+    const __m256i green = _mm256_sub_epi16(_mm256_sub_epi16(luma, _mm256_mulhrs_epi16(u, f.u_to_green)),
+                                           _mm256_mulhrs_epi16(v, f.v_to_green));
+    const __m256i blue = _mm256_add_epi16(luma, _mm256_mulhrs_epi16(u, f.u_to_blue));
+    return {_mm256_srai_epi16(red, 4), _mm256_srai_epi16(green, 4), _mm256_srai_epi16(blue, 4)};
+  }
+}
+
+/// 16 pixels of 3 bytes, exactly 48 bytes. Each half of the registers makes 24: 16 and 8.
+void store_3(std::uint8_t* out, const Block& block, __m256i flip) {
+  const __m256i mixed = _mm256_packus_epi16(block.first, block.second);  // per half: 8 first, 8 second
+  const __m256i third = _mm256_packus_epi16(block.third, block.third);
+  constexpr char _ = -1;  // pshufb: zero
+  const auto twice = [](__m128i mask) { return _mm256_broadcastsi128_si256(mask); };
+  const __m256i mixed_low = twice(_mm_setr_epi8(0, 8, _, 1, 9, _, 2, 10, _, 3, 11, _, 4, 12, _, 5));
+  const __m256i third_low = twice(_mm_setr_epi8(_, _, 0, _, _, 1, _, _, 2, _, _, 3, _, _, 4, _));
+  const __m256i mixed_high = twice(_mm_setr_epi8(13, _, 6, 14, _, 7, 15, _, _, _, _, _, _, _, _, _));
+  const __m256i third_high = twice(_mm_setr_epi8(_, 5, _, _, 6, _, _, 7, _, _, _, _, _, _, _, _));
+  const auto merge = [&](__m256i mixed_mask, __m256i third_mask) {
+    return _mm256_xor_si256(
+        _mm256_or_si256(_mm256_shuffle_epi8(mixed, mixed_mask), _mm256_shuffle_epi8(third, third_mask)), flip);
+  };
+  const __m256i low = merge(mixed_low, third_low), high = merge(mixed_high, third_high);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(low));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 16), _mm256_castsi256_si128(high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 24), _mm256_extracti128_si256(low, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 40), _mm256_extracti128_si256(high, 1));
+}
+
+void store_1(std::uint8_t* out, __m256i gray, __m256i flip) {
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi16(gray, gray), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(_mm256_xor_si256(packed, flip)));
+}
+
+template <ColorModel Model, bool Gray>
+void convert_as(const ConvertJob& job, std::uint8_t* out) {
+  constexpr std::size_t kBytes = (Gray ? 1 : 3) * kBlockPx;
+  const Factors factors(job.factors);
+  const __m256i flip = _mm256_set1_epi8(static_cast<char>(job.flip));
+  const bool swap = job.order == ColorOrder::bgr;
+  const auto make = [&](std::size_t block, std::uint8_t* to) {
+    auto values = colors<Model, Gray>(job, factors, block);
+    if constexpr (Gray) {
+      store_1(to, values.first, flip);
+    } else {
+      if (swap) std::swap(values.first, values.third);
+      store_3(to, values, flip);
+    }
+  };
+  const std::size_t blocks = job.count / kBlockPx;
+  for (std::size_t block = 0; block < blocks; ++block) make(block, out + block * kBytes);
+  if (job.count % kBlockPx != 0) {
+    std::array<std::uint8_t, kBytes> last;
+    make(blocks, last.data());
+    std::memcpy(out + blocks * kBytes, last.data(), job.count % kBlockPx * (Gray ? 1 : 3));
+  }
+}
+
+void convert(const ConvertJob& job, std::uint8_t* out) {
+  const bool gray = job.order == ColorOrder::gray;
+  switch (job.model) {
+    case ColorModel::yuv:
+      return gray ? convert_as<ColorModel::yuv, true>(job, out) : convert_as<ColorModel::yuv, false>(job, out);
+    case ColorModel::rgb:
+      return gray ? convert_as<ColorModel::rgb, true>(job, out) : convert_as<ColorModel::rgb, false>(job, out);
+    case ColorModel::luma:
+      return gray ? convert_as<ColorModel::luma, true>(job, out) : convert_as<ColorModel::luma, false>(job, out);
+  }
+}
+
+}  // namespace
+
+const RowKernels* avx2_row_kernels() {
+  static constexpr RowKernels kernels{"avx2", cells, cell_pairs, blend, convert};
+  return __builtin_cpu_supports("avx2") ? &kernels : nullptr;
+}
+
+}  // namespace wayside::accel::preprocess
