@@ -36,10 +36,12 @@ void draw_sky(const Pen& pen, const Street& street, Random& random) {
   const float cover = street.light.cloudiness;
   const Rgb cloud = street.light.night ? Rgb{50, 48, 52} : mixed(street.light.sky_bottom, gray(255), 0.45F);
   for (int y = 0; y < end; ++y) {
-    const float k = std::clamp(1.0F - (horizon - static_cast<float>(y)) / (static_cast<float>(canvas.height()) * 0.55F), 0.0F, 1.0F);
+    const float k = std::clamp(1.0F - (horizon - static_cast<float>(y)) / (static_cast<float>(canvas.height()) * 0.55F),
+                               0.0F, 1.0F);
     const Rgb base = mixed(street.light.sky_top, street.light.sky_bottom, k);
     std::array<std::uint32_t, 32> shades;  // from clear to cloud
-    for (std::size_t i = 0; i < shades.size(); ++i) shades[i] = packed(mixed(base, cloud, static_cast<float>(i) / 31 * 0.75F));
+    for (std::size_t i = 0; i < shades.size(); ++i)
+      shades[i] = packed(mixed(base, cloud, static_cast<float>(i) / 31 * 0.75F));
     const int row = ((y + shift_y) & (kNoiseSize - 1)) * kNoiseSize;
     std::uint32_t* to = &canvas.pixels[static_cast<std::size_t>(y * w)];
     const int threshold = static_cast<int>(90 - 130 * cover);
@@ -58,7 +60,9 @@ void draw_skyline(const Pen& pen, const Street& street, Random& random) {
   for (float x = -20 * unit; x < w;) {
     const float width = random.range(15, 70) * unit, height = random.range(4, 34) * unit;
     const bool trees = random.chance(0.5F);
-    paint.color = mixed(trees ? Rgb{70, 95, 70} * street.light.ambient : gray(random.range(90, 160)) * street.light.ambient, street.light.haze, 0.55F);
+    paint.color =
+        mixed(trees ? Rgb{70, 95, 70} * street.light.ambient : gray(random.range(90, 160)) * street.light.ambient,
+              street.light.haze, 0.55F);
     if (trees) {
       pen.canvas.ellipse({x + width * 0.5F, horizon}, {width * 0.7F, height * 0.7F}, paint);
     } else {
@@ -85,26 +89,38 @@ void draw_markings(const Pen& pen, const Street& street, Random& random) {
     }
   if (street.parking_m > 0)
     for (const float side : {1.0F, -1.0F})
-      for (float x = -90; x < 90; x += 2.5F) zone(pen, side * edge - 0.05F, side * edge + 0.05F, white * 0.9F, 0, x, x + 1.2F);
+      for (float x = -90; x < 90; x += 2.5F)
+        zone(pen, side * edge - 0.05F, side * edge + 0.05F, white * 0.9F, 0, x, x + 1.2F);
   if (street.zebra)
     for (float y = -street.road_half_m + 0.3F; y < street.road_half_m - 0.3F; y += 1.0F)
       zone(pen, y, y + 0.5F, white * 1.1F, 0, street.zebra_x_m - 1.6F, street.zebra_x_m + 1.6F);
   for (int i = 0; i < 14; ++i) {  // repairs and manholes
     const float x = random.range(-30, 30), y = random.range(-edge, edge);
-    if (random.chance(0.6F)) zone(pen, y, y + random.range(0.4F, 1.8F), gray(random.range(55, 95)), 0, x, x + random.range(0.5F, 6));
-    else pen.disc({x, y, 0}, {0.35F, 0, 0}, {0, 0.35F, 0}, gray(60));
+    if (random.chance(0.6F))
+      zone(pen, y, y + random.range(0.4F, 1.8F), gray(random.range(55, 95)), 0, x, x + random.range(0.5F, 6));
+    else
+      pen.disc({x, y, 0}, {0.35F, 0, 0}, {0, 0.35F, 0}, gray(60));
   }
 }
 
+/// Everything below the horizon in one colour; what nearer zones leave free.
+void fill_far_ground(const Pen& pen, Rgb color) {
+  Canvas& canvas = pen.canvas;
+  const int first = std::clamp(static_cast<int>(pen.view.horizon_px()), 0, canvas.height());
+  const auto at = static_cast<std::ptrdiff_t>(first) * canvas.width();
+  std::fill(canvas.pixels.begin() + at, canvas.pixels.end(), packed(pen.lit(color, {0, 0, 1}, 0)));
+}
+
 void draw_ground(const Pen& pen, const Street& street, Random& random) {
-  static constexpr Rgb kPaving[] = {{158, 152, 145}, {140, 138, 138}, {172, 160, 146}, {150, 120, 104}, {182, 180, 176}};
+  static constexpr Rgb kPaving[] = {
+      {158, 152, 145}, {140, 138, 138}, {172, 160, 146}, {150, 120, 104}, {182, 180, 176}};
   static constexpr Rgb kYard[] = {{92, 116, 62}, {110, 126, 76}, {150, 146, 140}, {128, 118, 100}, {104, 108, 84}};
   const float wet = 1.0F - 0.25F * street.light.rain;
   const Rgb asphalt = (gray(random.range(78, 128)) + Rgb{random.range(-4, 6), 0, random.range(-4, 8)}) * wet;
   const Rgb paving = random.pick(kPaving) * random.range(0.85F, 1.15F) * wet;
   const Rgb yard = random.pick(kYard) * random.range(0.85F, 1.1F) * wet;
   const float r = street.road_half_m, p = r + street.pavement_m;
-  zone(pen, -200, 200, yard, 0, -400, 400);
+  fill_far_ground(pen, yard);
   zone(pen, -p, p, paving);
   zone(pen, -r - 0.18F, r + 0.18F, paving * 1.18F);
   zone(pen, -r, r, asphalt);
@@ -114,9 +130,25 @@ void draw_ground(const Pen& pen, const Street& street, Random& random) {
   if (slabs) {
     const float step = random.range(0.6F, 1.2F);
     for (const float side : {1.0F, -1.0F})
-      for (float x = -35; x < 35; x += step) zone(pen, side > 0 ? r + 0.2F : -p, side > 0 ? p : -r - 0.2F, paving * 0.86F, 0, x, x + 0.035F);
+      for (float x = -35; x < 35; x += step)
+        zone(pen, side > 0 ? r + 0.2F : -p, side > 0 ? p : -r - 0.2F, paving * 0.86F, 0, x, x + 0.035F);
   }
   draw_markings(pen, street, random);
+}
+
+void haze_row(const Pen& pen, std::uint32_t* row, int width, float depth_m) {
+  const auto weight = static_cast<int>(std::clamp(depth_m * pen.light.haze_per_m, 0.0F, 0.8F) * 256);
+  if (weight < 4) return;
+  const Rgb haze = pen.light.haze;
+  const int add[] = {static_cast<int>(haze.r) * weight, static_cast<int>(haze.g) * weight,
+                     static_cast<int>(haze.b) * weight};
+  for (int x = 0; x < width; ++x) {
+    std::uint32_t result = 0;
+    for (int c = 0; c < 3; ++c)
+      result |= static_cast<std::uint32_t>((static_cast<int>((row[x] >> (8 * c)) & 255) * (256 - weight) + add[c]) >> 8)
+                << (8 * c);
+    row[x] = result;
+  }
 }
 
 /// Stains and grit, fixed to the ground; finer detail fades out where a pixel covers more than it.
@@ -132,6 +164,7 @@ void texture_ground(const Pen& pen, Random& random) {
     const auto row = static_cast<std::size_t>(y * canvas.width());
     if (!pen.view.ground_row(y, base, step, depth)) continue;
     std::fill_n(canvas.depths_cm.begin() + static_cast<std::ptrdiff_t>(row), canvas.width(), kGroundDepth);
+    haze_row(pen, &canvas.pixels[row], canvas.width(), depth);
     if (depth > 120) continue;
     const float footprint_m = length(step);
     const int fine_gain = static_cast<int>(strength * 110 * std::min(1.0F, 0.012F / std::max(footprint_m, 1e-4F)));
@@ -159,7 +192,8 @@ struct House {
 
 /// `side`: 1 = the wall faces -y (opposite side), -1 = it faces +y.
 void draw_house(const Pen& pen, const Street& street, const House& house, float wall_y, float side) {
-  static constexpr Rgb kWalls[] = {{150, 88, 68}, {186, 168, 138}, {205, 198, 184}, {140, 136, 130}, {172, 120, 92}, {120, 72, 58}, {214, 190, 140}, {168, 184, 190}, {196, 150, 128}};
+  static constexpr Rgb kWalls[] = {{150, 88, 68}, {186, 168, 138}, {205, 198, 184}, {140, 136, 130}, {172, 120, 92},
+                                   {120, 72, 58}, {214, 190, 140}, {168, 184, 190}, {196, 150, 128}};
   Random random(house.seed);
   const Rgb wall = random.pick(kWalls) * random.range(0.75F, 1.15F);
   const float back_y = wall_y + side * 12;
@@ -169,10 +203,12 @@ void draw_house(const Pen& pen, const Street& street, const House& house, float 
   for (const float x : {x0, x1}) {
     const float outer = x == x0 ? -1.0F : 1.0F;
     const float ya = outer * side > 0 ? wall_y : back_y, yb = outer * side > 0 ? back_y : wall_y;
-    const float a = outer > 0 ? std::min(ya, yb) : std::max(ya, yb), b = outer > 0 ? std::max(ya, yb) : std::min(ya, yb);
+    const float a = outer > 0 ? std::min(ya, yb) : std::max(ya, yb),
+                b = outer > 0 ? std::max(ya, yb) : std::min(ya, yb);
     pen.quad({x, a, 0}, {x, b, 0}, {x, b, h}, {x, a, h}, wall * 0.85F, plaster);
   }
-  pen.quad({x0, std::min(wall_y, back_y), h}, {x1, std::min(wall_y, back_y), h}, {x1, std::max(wall_y, back_y), h}, {x0, std::max(wall_y, back_y), h}, gray(95), plaster);
+  pen.quad({x0, std::min(wall_y, back_y), h}, {x1, std::min(wall_y, back_y), h}, {x1, std::max(wall_y, back_y), h},
+           {x0, std::max(wall_y, back_y), h}, gray(95), plaster);
   const Vec3 front[4] = {{left, wall_y, 0}, {right, wall_y, 0}, {right, wall_y, h}, {left, wall_y, h}};
   if (!pen.face(front, wall, plaster)) return;
   const bool shop = random.chance(0.4F);
@@ -191,13 +227,15 @@ void draw_house(const Pen& pen, const Street& street, const House& house, float 
     if (f == 0 && shop) {
       Rgb sign = gray(40);
       sign = Rgb{random.range(30, 220), random.range(30, 200), random.range(30, 200)};
-      pen.patch(front, 0.04F, 0.96F, 0.35F / h, 2.5F / h, street.light.night ? Rgb{230, 215, 170} : glass * 1.2F, {.gloss = 12, .glow = street.light.night});
+      pen.patch(front, 0.04F, 0.96F, 0.35F / h, 2.5F / h, street.light.night ? Rgb{230, 215, 170} : glass * 1.2F,
+                {.gloss = 12, .glow = street.light.night});
       for (float u = 0.2F; u < 0.9F; u += 0.2F) pen.patch(front, u, u + 0.01F, 0.35F / h, 2.5F / h, frame);
       pen.patch(front, 0.03F, 0.97F, 2.55F / h, 3.05F / h, sign, {.glow = street.light.night});
       continue;
     }
     for (int c = 0; c < columns; ++c) {
-      const float middle = (static_cast<float>(c) + 0.5F) / static_cast<float>(columns), half = window_w * 0.5F / static_cast<float>(columns);
+      const float middle = (static_cast<float>(c) + 0.5F) / static_cast<float>(columns),
+                  half = window_w * 0.5F / static_cast<float>(columns);
       const bool door = f == 0 && c == columns / 2;
       const float low = door ? 0.02F : v0, high = door ? 2.2F / h : v1;
       if (frame_px * width / static_cast<float>(columns) > 10)
@@ -220,10 +258,9 @@ void draw_houses(const Pen& pen, const Street& street, float wall_y, float side,
     houses[n++] = {x, x + width, random.range(5.5F, 17), random.next()};
     x += width + (random.chance(0.25F) ? random.range(1, 8) : 0.0F);
   }
-  const auto distance = [&](const House& house) {
-    return std::abs((house.x0 + house.x1) * 0.5F - pen.view.eye().x);
-  };
-  std::stable_sort(houses.begin(), houses.begin() + static_cast<std::ptrdiff_t>(n), [&](const House& a, const House& b) { return distance(a) > distance(b); });
+  const auto distance = [&](const House& house) { return std::abs((house.x0 + house.x1) * 0.5F - pen.view.eye().x); };
+  std::stable_sort(houses.begin(), houses.begin() + static_cast<std::ptrdiff_t>(n),
+                   [&](const House& a, const House& b) { return distance(a) > distance(b); });
   for (std::size_t i = 0; i < n; ++i) {
     const House& house = houses[i];
     const Vec3 middle{(house.x0 + house.x1) * 0.5F, wall_y, house.height * 0.5F};

@@ -81,17 +81,19 @@ void draw_flanks(const Pen& pen, const CarLook& look, const Pose& pose, const Sh
     const float door0 = s.length * b.cowl - 0.1F;
     const float door1 = -0.35F;
     for (const float x : {door0, door1, door1 - 0.85F})
-      if (x > -s.wheel_x + 0.05F) flank_quad(pen, pose, side, y, x, x + 0.03F, b.clearance + 0.12F, b.belt - 0.04F, seam);
+      if (x > -s.wheel_x + 0.05F)
+        flank_quad(pen, pose, side, y, x, x + 0.03F, b.clearance + 0.12F, b.belt - 0.04F, seam);
     flank_quad(pen, pose, side, y + 0.01F, door1 + 0.1F, door1 + 0.27F, b.belt - 0.14F, b.belt - 0.1F, seam);
     flank_quad(pen, pose, side, y + 0.01F, door1 - 0.75F, door1 - 0.58F, b.belt - 0.14F, b.belt - 0.1F, seam);
     flank_quad(pen, pose, side, y, s.length * 0.43F, s.length * 0.475F, b.hood - 0.16F, b.hood - 0.04F, gray(190));
-    flank_quad(pen, pose, side, y * 0.98F, -s.length * 0.48F, -s.length * 0.43F, b.tail - 0.25F, b.tail - 0.05F, {150, 20, 24});
+    flank_quad(pen, pose, side, y * 0.98F, -s.length * 0.48F, -s.length * 0.43F, b.tail - 0.25F, b.tail - 0.05F,
+               {150, 20, 24});
   }
 }
 
 void draw_house(const Pen& pen, const CarLook& look, const Pose& pose, const Shape& s) {
   const Finish gloss{.gloss = 10};
-  const Finish reflection{.gloss = 34};
+  const Finish reflection{.gloss = 30, .mirror = look.mirror};
   Vec3 q[4];
   for (std::size_t i = 0; i < 3; ++i) {
     strip_corners(pose, s.house, i, q);
@@ -132,8 +134,9 @@ Rgb car_color(Random& random) {
   if (kind < 0.22F) return gray(random.range(205, 240));
   if (kind < 0.42F) return gray(random.range(24, 60)) + Rgb{0, 0, random.range(0, 10)};
   if (kind < 0.66F) return gray(random.range(90, 185)) + Rgb{random.range(-6, 4), 0, random.range(-4, 8)};
-  static constexpr Rgb kColors[] = {{170, 28, 32}, {28, 60, 140},  {20, 36, 80},  {50, 110, 170}, {30, 90, 60},  {200, 160, 40},
-                                    {190, 80, 30}, {110, 70, 45}, {150, 140, 110}, {100, 30, 45},  {120, 170, 190}};
+  static constexpr Rgb kColors[] = {{170, 28, 32},   {28, 60, 140},  {20, 36, 80},   {50, 110, 170},
+                                    {30, 90, 60},    {200, 160, 40}, {190, 80, 30},  {110, 70, 45},
+                                    {150, 140, 110}, {100, 30, 45},  {120, 170, 190}};
   return random.pick(kColors) * random.range(0.8F, 1.2F);
 }
 
@@ -146,6 +149,7 @@ CarLook make_car(std::uint64_t seed, std::uint64_t vehicle) {
   look.roof = random.chance(0.15F) ? gray(random.range(20, 230)) : look.paint;
   look.rim = gray(random.range(60, 210));
   look.glass = Rgb{40, 48, 56} * random.range(0.5F, 1.7F);
+  look.mirror = random.range(0.04F, 0.34F);
   look.rack = random.chance(0.1F);
   look.taxi = random.chance(0.04F);
   look.sporty = random.chance(0.3F);
@@ -172,7 +176,8 @@ PlateMark draw_car(const Pen& pen, const CarLook& look, const Pose& pose, float 
   draw_house(pen, look, pose, s);
   if (look.rack)
     for (const float side : {0.5F, -0.5F})
-      pen.limb(pose.at(s.house[1].x, side, b.height + 0.06F), 0.025F, pose.at(s.house[2].x, side, b.height + 0.06F), 0.025F, gray(60));
+      pen.limb(pose.at(s.house[1].x, side, b.height + 0.06F), 0.025F, pose.at(s.house[2].x, side, b.height + 0.06F),
+               0.025F, gray(60));
   if (look.taxi) {
     const Vec3 sign = pose.at(0, 0, b.height + 0.1F);
     const Vec3 across{-pose.ahead.y * 0.16F, pose.ahead.x * 0.16F, 0};
@@ -194,7 +199,8 @@ void cast_car_shadow(const Pen& pen, const CarLook& look, const Pose& pose) {
       const ProfilePoint& p = s.lower[i];
       points[n++] = pose.at(p.x, side * p.half_width, i == 1 || i == 6 ? 0.05F : p.z);
     }
-    for (const std::size_t i : {1U, 2U}) points[n++] = pose.at(s.house[i].x, side * s.house[i].half_width, s.house[i].z);
+    for (const std::size_t i : {1U, 2U})
+      points[n++] = pose.at(s.house[i].x, side * s.house[i].half_width, s.house[i].z);
   }
   pen.cast_shadow({points.data(), n});
   pen.contact_shadow(pose, s.length * 0.5F, s.half, 0.75F);

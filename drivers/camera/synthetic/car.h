@@ -10,6 +10,7 @@ struct CarLook {
   int body = 0;  ///< index into the table of shapes
   float scale = 1;
   Rgb paint, roof, rim, glass;
+  float mirror = 0.2F;  ///< of the window panes
   Plate plate;
   bool rack = false, taxi = false, sporty = false;
   [[nodiscard]] float length_m() const;

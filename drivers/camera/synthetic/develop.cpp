@@ -16,11 +16,12 @@ int blue_difference_of(int r, int g, int b) { return ((-38 * r - 74 * g + 112 * 
 int red_difference_of(int r, int g, int b) { return ((112 * r - 94 * g - 18 * b + 128) >> 8) + 128; }
 
 /// One row of luma: blur with the four neighbours (weights in 1/256), gain in 1/128, plus noise.
-void develop_row(const std::uint8_t* above, const std::uint8_t* row, const std::uint8_t* below, const std::int8_t* noise,
-                 unsigned neighbour, unsigned gain, int width, std::uint8_t* to) {
+void develop_row(const std::uint8_t* above, const std::uint8_t* row, const std::uint8_t* below,
+                 const std::int8_t* noise, unsigned neighbour, unsigned gain, int width, std::uint8_t* to) {
   const unsigned center = 256 - 4 * neighbour;
   const auto value = [&](int x, int left, int right) {
-    const auto sum = static_cast<std::uint16_t>(row[x] * center + (above[x] + below[x] + row[left] + row[right]) * neighbour);
+    const auto sum =
+        static_cast<std::uint16_t>(row[x] * center + (above[x] + below[x] + row[left] + row[right]) * neighbour);
     const auto exposed = static_cast<std::uint16_t>((sum >> 8) * gain) >> 7;
     return static_cast<std::uint8_t>(std::clamp<int>(exposed + noise[x], 0, 255));
   };
@@ -40,7 +41,8 @@ void Scene::convert_tile(int tile_x, int tile_y, std::uint8_t* luma, std::uint8_
     for (int x = x0; x < x1; x += 2) {
       int r = 0, g = 0, b = 0;
       const auto take = [&](std::uint32_t pixel, int px, int py) {
-        const int pr = static_cast<int>(pixel & 255), pg = static_cast<int>(pixel >> 8 & 255), pb = static_cast<int>(pixel >> 16 & 255);
+        const int pr = static_cast<int>(pixel & 255), pg = static_cast<int>(pixel >> 8 & 255),
+                  pb = static_cast<int>(pixel >> 16 & 255);
         r += pr, g += pg, b += pb;
         luma[static_cast<std::size_t>(py * w + px)] = static_cast<std::uint8_t>(luma_of(pr, pg, pb));
       };
@@ -62,7 +64,8 @@ void Scene::develop(std::uint64_t number, const Picture& picture) {
   std::memcpy(picture.chroma, background_chroma_.data(), background_chroma_.size());
   for (int ty = 0; ty < tiles_y_; ++ty)
     for (int tx = 0; tx < tiles_x_; ++tx)
-      if (dirty_tiles_[static_cast<std::size_t>(ty * tiles_x_ + tx)] != 0) convert_tile(tx, ty, sharp_luma_.data(), picture.chroma);
+      if (dirty_tiles_[static_cast<std::size_t>(ty * tiles_x_ + tx)] != 0)
+        convert_tile(tx, ty, sharp_luma_.data(), picture.chroma);
   // Exposure drifts by a few percent over half a minute and a few minutes, as with passing clouds.
   const auto time_s = static_cast<float>(static_cast<double>(number) / options_.rate_hz);
   const float drift = 0.03F * sine(time_s / 31) + 0.025F * sine(time_s / 173 + 0.3F);
@@ -70,8 +73,10 @@ void Scene::develop(std::uint64_t number, const Picture& picture) {
   const auto neighbour = static_cast<unsigned>(street_.blur * 256);
   for (int y = 0; y < h; ++y) {
     const std::uint8_t* row = sharp_luma_.data() + static_cast<std::size_t>(y * w);
-    const std::int8_t* noise = sensor_noise_.data() + (mix(number, static_cast<std::uint64_t>(y)) & (kNoiseSize * kNoiseSize - 1));
-    develop_row(y > 0 ? row - w : row, row, y + 1 < h ? row + w : row, noise, neighbour, gain, w, picture.luma + static_cast<std::size_t>(y * w));
+    const std::int8_t* noise =
+        sensor_noise_.data() + (mix(number, static_cast<std::uint64_t>(y)) & (kNoiseSize * kNoiseSize - 1));
+    develop_row(y > 0 ? row - w : row, row, y + 1 < h ? row + w : row, noise, neighbour, gain, w,
+                picture.luma + static_cast<std::size_t>(y * w));
   }
   if (street_.light.rain > 0) draw_rain(number, picture);
 }

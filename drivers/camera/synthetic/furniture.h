@@ -8,7 +8,21 @@
 
 namespace wayside::drivers::synthetic {
 
-enum class Furniture : std::uint8_t { tree, bush, lamp, bin, bench, hydrant, sign, bollard, cabinet, shelter, traffic_light, column, planter };
+enum class Furniture : std::uint8_t {
+  tree,
+  bush,
+  lamp,
+  bin,
+  bench,
+  hydrant,
+  sign,
+  bollard,
+  cabinet,
+  shelter,
+  traffic_light,
+  column,
+  planter
+};
 inline constexpr int kFurnitureKinds = 13;
 
 void draw_furniture(const Pen& pen, Furniture kind, std::uint64_t seed, const Pose& pose);

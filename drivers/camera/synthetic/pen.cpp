@@ -88,6 +88,7 @@ bool Pen::face(std::span<const Vec3> corners, Rgb color, const Finish& finish) c
   Paint paint;
   const float depth = view.depth_m(center);
   paint.color = finish.glow ? color : lit(color, normal, depth);
+  if (finish.mirror > 0) paint.color = mixed(paint.color, light.sky_bottom * 0.9F, finish.mirror);
   if (finish.gloss != 0) {
     paint.gradient = true;
     Vec2 low = points[0], high = points[0];
@@ -230,10 +231,11 @@ void Pen::contact_shadow(const Pose& pose, float half_length_m, float half_width
   Paint paint;
   paint.blend = Blend::shadow;
   paint.alpha = strength / 3;
-  for (const float margin : {0.25F, 0.1F, -0.05F}) {
+  const float soft = std::min(0.1F, half_width_m * 0.6F);
+  for (const float margin : {2 * soft, soft, -0.5F * soft}) {
     const float l = half_length_m + margin, w = half_width_m + margin;
-    const Vec3 corners[] = {pose.at(l, w * 0.8F, 0),   pose.at(l * 0.92F, w, 0),   pose.at(-l * 0.92F, w, 0),
-                            pose.at(-l, w * 0.8F, 0),  pose.at(-l, -w * 0.8F, 0),  pose.at(-l * 0.92F, -w, 0),
+    const Vec3 corners[] = {pose.at(l, w * 0.8F, 0),   pose.at(l * 0.92F, w, 0),  pose.at(-l * 0.92F, w, 0),
+                            pose.at(-l, w * 0.8F, 0),  pose.at(-l, -w * 0.8F, 0), pose.at(-l * 0.92F, -w, 0),
                             pose.at(l * 0.92F, -w, 0), pose.at(l, -w * 0.8F, 0)};
     std::array<Vec2, 10> points;
     const std::size_t n = outline(corners, points);

@@ -63,6 +63,7 @@ struct Light {
 struct Finish {
   float gloss = 0;          ///< levels added towards the first edge of the face and taken at the opposite one
   float grain = 0;          ///< levels
+  float mirror = 0;         ///< 0..1, how much of the sky it reflects (window panes)
   bool glow = false;        ///< own light: not shaded
   bool both_sides = false;  ///< drawn even when seen from behind
 };
@@ -92,7 +93,8 @@ class Pen {
   bool face(std::span<const Vec3> corners, Rgb color, const Finish& finish = {}) const;
   bool quad(Vec3 a, Vec3 b, Vec3 c, Vec3 d, Rgb color, const Finish& finish = {}) const;
   /// The part u0..u1 x v0..v1 (fractions) of a quad abcd: u from a to b, v from a to d.
-  bool patch(const Vec3 (&corners)[4], float u0, float u1, float v0, float v1, Rgb color, const Finish& finish = {}) const;
+  bool patch(const Vec3 (&corners)[4], float u0, float u1, float v0, float v1, Rgb color,
+             const Finish& finish = {}) const;
   /// A limb, tube or stem with round shading.
   void limb(Vec3 a, float radius_a_m, Vec3 b, float radius_b_m, Rgb color, float grain = 0) const;
   /// A ball; `squash` scales its height.

@@ -28,8 +28,9 @@ class Parts {
     parts_[count_++] = {a, b, radius_a, radius_b, color, pen_.view.depth_m((a + b) * 0.5F) - nearer_m, grain};
   }
   void draw() {
-    std::stable_sort(parts_.begin(), parts_.begin() + static_cast<std::ptrdiff_t>(count_),
-                     [](const Part& a, const Part& b) { return a.depth_m > b.depth_m; });
+    for (std::size_t i = 1; i < count_; ++i)  // insertion: stable, and std::stable_sort would allocate
+      for (std::size_t k = i; k > 0 && parts_[k - 1].depth_m < parts_[k].depth_m; --k)
+        std::swap(parts_[k - 1], parts_[k]);
     for (std::size_t i = 0; i < count_; ++i) {
       const Part& p = parts_[i];
       pen_.limb(p.a, p.radius_a, p.b, p.radius_b, p.color, p.grain);
@@ -95,7 +96,8 @@ void add_torso(Parts& parts, const PersonLook& look, const Figure& f, float fron
   if (look.legwear == Legwear::skirt || look.legwear == Legwear::dress)
     parts.add(f.pelvis + up * (0.05F * h), waist, lerp(f.pelvis, knees, 0.85F), waist * 1.35F,
               look.legwear == Legwear::dress ? look.top : look.bottom, 0.02F, 6);
-  if (look.coat) parts.add(f.pelvis + up * (0.1F * h), waist, lerp(f.pelvis, knees, 0.7F), waist * 1.12F, look.top, 0.02F, 5);
+  if (look.coat)
+    parts.add(f.pelvis + up * (0.1F * h), waist, lerp(f.pelvis, knees, 0.7F), waist * 1.12F, look.top, 0.02F, 5);
   parts.add(f.chest - up * (0.01F * h), 0.03F * h, f.head, 0.028F * h, look.skin, -0.01F);
 }
 
@@ -108,12 +110,14 @@ void add_luggage(Parts& parts, const PersonLook& look, const Figure& f, float fr
       parts.add(at + Vec3{0, 0, -0.07F * h}, 0.072F * h, at + Vec3{0, 0, 0.08F * h}, 0.06F * h, look.extra, 0.02F, 6);
       if (front > 0.2F)
         for (int i = 0; i < 2; ++i)
-          parts.add(lerp(f.shoulder[i], f.chest, 0.4F), 0.012F * h, lerp(f.pelvis, f.shoulder[i], 0.45F), 0.012F * h, look.extra, 0.09F);
+          parts.add(lerp(f.shoulder[i], f.chest, 0.4F), 0.012F * h, lerp(f.pelvis, f.shoulder[i], 0.45F), 0.012F * h,
+                    look.extra, 0.09F);
       break;
     }
     case Luggage::handbag:
       parts.add(f.shoulder[0], 0.008F * h, f.hip[0] + Vec3{0, 0, 0.02F * h}, 0.008F * h, look.extra * 0.8F, 0.06F);
-      parts.add(f.hip[0] + Vec3{0, 0, 0.01F * h}, 0.05F * h, f.hip[0] - ahead * 0.05F, 0.045F * h, look.extra, 0.08F, 5);
+      parts.add(f.hip[0] + Vec3{0, 0, 0.01F * h}, 0.05F * h, f.hip[0] - ahead * 0.05F, 0.045F * h, look.extra, 0.08F,
+                5);
       break;
     case Luggage::suitcase: {
       const Vec3 base = Vec3{f.pelvis.x, f.pelvis.y, f.pelvis.z - kHip * h} - ahead * (0.3F * h);
@@ -122,7 +126,8 @@ void add_luggage(Parts& parts, const PersonLook& look, const Figure& f, float fr
       break;
     }
     case Luggage::shopping:
-      parts.add(f.hand[0] + Vec3{0, 0, -0.07F * h}, 0.03F * h, f.hand[0] + Vec3{0, 0, -0.15F * h}, 0.055F * h, look.extra, 0.02F, 6);
+      parts.add(f.hand[0] + Vec3{0, 0, -0.07F * h}, 0.03F * h, f.hand[0] + Vec3{0, 0, -0.15F * h}, 0.055F * h,
+                look.extra, 0.02F, 6);
       break;
     case Luggage::none: break;
   }
@@ -134,7 +139,8 @@ void draw_head(const Pen& pen, const PersonLook& look, const Figure& f, float fr
   const Vec3 up{0, 0, 1};
   if (look.headwear == Headwear::helmet) {
     pen.ball(f.head + up * (r * 0.1F), r * 1.3F, look.extra, 1.1F);
-    if (front > 0.1F) pen.ball(f.head + ahead * (r * 0.75F) - up * (r * 0.1F), r * (0.5F + 0.35F * front), {35, 38, 45}, 0.6F);
+    if (front > 0.1F)
+      pen.ball(f.head + ahead * (r * 0.75F) - up * (r * 0.1F), r * (0.5F + 0.35F * front), {35, 38, 45}, 0.6F);
     return;
   }
   const bool hair = !look.bald && look.headwear != Headwear::hood;
@@ -142,13 +148,16 @@ void draw_head(const Pen& pen, const PersonLook& look, const Figure& f, float fr
     if (look.headwear == Headwear::hood) pen.ball(f.head - ahead * (r * 0.15F), r * 1.3F, look.top, 1.2F);
     if (!hair) return;
     pen.ball(f.head - ahead * (r * 0.22F) + up * (r * 0.16F), r * 1.1F, look.hair, 1.13F);
-    if (look.long_hair) pen.limb(f.head - ahead * (r * 0.35F), r * 0.95F, f.head - ahead * (r * 0.5F) - up * (r * 1.9F), r * 0.75F, look.hair);
+    if (look.long_hair)
+      pen.limb(f.head - ahead * (r * 0.35F), r * 0.95F, f.head - ahead * (r * 0.5F) - up * (r * 1.9F), r * 0.75F,
+               look.hair);
   };
   const auto draw_face = [&] {
     pen.ball(f.head + ahead * (r * 0.14F) - up * (r * 0.1F), r * 0.97F, look.skin, 1.2F);
     if (front > 0.45F && pen.view.px_per_m(f.head) * r > 5) {
       const Vec3 side{-f.ahead.y, f.ahead.x, 0};
-      for (const float s : {-0.38F, 0.38F}) pen.ball(f.head + ahead * r + side * (r * s) + up * (r * 0.12F), r * 0.13F, {30, 24, 22}, 0.7F);
+      for (const float s : {-0.38F, 0.38F})
+        pen.ball(f.head + ahead * r + side * (r * s) + up * (r * 0.12F), r * 0.13F, {30, 24, 22}, 0.7F);
       pen.ball(f.head + ahead * r - up * (r * 0.62F), r * 0.22F, look.skin * 0.7F, 0.35F);
     }
     if (hair) pen.ball(f.head - ahead * (r * 0.05F) + up * (r * 0.78F), r * 0.78F, look.hair, 0.55F);  // fringe
@@ -199,15 +208,19 @@ Rgb cloth_color(Random& random) {
     const float level = random.range(22, 95);
     return {level + random.range(-8, 8), level + random.range(-6, 6), level + random.range(-6, 18)};
   }
-  if (random.chance(0.3F)) return gray(random.range(150, 240)) + Rgb{random.range(-12, 10), random.range(-10, 8), random.range(-25, 8)};
-  static constexpr Rgb kBright[] = {{180, 35, 40},  {30, 70, 150},  {40, 110, 60},  {220, 170, 40}, {200, 90, 40},
+  if (random.chance(0.3F))
+    return gray(random.range(150, 240)) + Rgb{random.range(-12, 10), random.range(-10, 8), random.range(-25, 8)};
+  static constexpr Rgb kBright[] = {{180, 35, 40},  {30, 70, 150},  {40, 110, 60},   {220, 170, 40}, {200, 90, 40},
                                     {120, 50, 120}, {90, 150, 200}, {220, 130, 160}, {120, 80, 50},  {60, 140, 140}};
-  return random.pick(kBright) * random.range(0.75F, 1.2F) + Rgb{random.range(-15, 15), random.range(-15, 15), random.range(-15, 15)};
+  return random.pick(kBright) * random.range(0.75F, 1.2F) +
+         Rgb{random.range(-15, 15), random.range(-15, 15), random.range(-15, 15)};
 }
 
 PersonLook make_person(std::uint64_t seed, bool raining) {
-  static constexpr Rgb kSkin[] = {{236, 196, 170}, {222, 176, 145}, {200, 150, 115}, {165, 115, 82}, {120, 80, 58}, {82, 56, 44}};
-  static constexpr Rgb kHair[] = {{28, 24, 22}, {48, 34, 26}, {84, 56, 34}, {140, 100, 58}, {200, 168, 110}, {150, 148, 145}, {120, 52, 30}};
+  static constexpr Rgb kSkin[] = {{236, 196, 170}, {222, 176, 145}, {200, 150, 115},
+                                  {165, 115, 82},  {120, 80, 58},   {82, 56, 44}};
+  static constexpr Rgb kHair[] = {{28, 24, 22},    {48, 34, 26},    {84, 56, 34}, {140, 100, 58},
+                                  {200, 168, 110}, {150, 148, 145}, {120, 52, 30}};
   Random random(mix(seed, 0x9E750));
   PersonLook look;
   const bool child = random.chance(0.1F);
@@ -226,9 +239,15 @@ PersonLook make_person(std::uint64_t seed, bool raining) {
   look.striped = !look.coat && random.chance(0.15F);
   look.vest = random.chance(0.03F);
   const float legs = random.unit();
-  look.legwear = legs < 0.72F ? Legwear::trousers : legs < 0.84F ? Legwear::shorts : legs < 0.93F ? Legwear::skirt : Legwear::dress;
+  look.legwear = legs < 0.72F   ? Legwear::trousers
+                 : legs < 0.84F ? Legwear::shorts
+                 : legs < 0.93F ? Legwear::skirt
+                                : Legwear::dress;
   const float head = random.unit();
-  look.headwear = head < 0.72F ? Headwear::none : head < 0.84F ? Headwear::cap : head < 0.9F ? Headwear::hat : Headwear::hood;
+  look.headwear = head < 0.72F   ? Headwear::none
+                  : head < 0.84F ? Headwear::cap
+                  : head < 0.9F  ? Headwear::hat
+                                 : Headwear::hood;
   const float bag = random.unit();
   look.luggage = bag < 0.5F    ? Luggage::none
                  : bag < 0.68F ? Luggage::backpack
@@ -252,8 +271,9 @@ Figure walking_figure(const PersonLook& look, const Pose& pose, float phase, flo
   for (int i = 0; i < 2; ++i) {
     const float side = i == 0 ? 1.0F : -1.0F;
     const float cycle = phase + (i == 0 ? 0.0F : 0.5F);
-    const float thigh = 0.075F * swing * sine(cycle);                                        // turns, + = ahead
-    const float bend = 0.02F + 0.11F * swing * std::max(0.0F, cosine(cycle - 0.05F));        // the leg that swings forward bends
+    const float thigh = 0.075F * swing * sine(cycle);  // turns, + = ahead
+    const float bend =
+        0.02F + 0.11F * swing * std::max(0.0F, cosine(cycle - 0.05F));  // the leg that swings forward bends
     const Vec2 upper = direction(thigh), lower = direction(thigh - bend);
     const float hip_y = side * kHipHalf * h;
     f.hip[i] = pose.at(0, hip_y, kHip * h + bounce);
@@ -266,9 +286,11 @@ Figure walking_figure(const PersonLook& look, const Pose& pose, float phase, flo
     const Vec2 arm_dir = direction(arm), fore_dir = direction(arm + elbow);
     const float shoulder_y = side * kShoulderHalf * h * look.girth;
     f.shoulder[i] = pose.at(lean, shoulder_y, kShoulder * h + bounce);
-    const float elbow_x = lean + arm_dir.y * kUpperArm * h, elbow_z = kShoulder * h + bounce - arm_dir.x * kUpperArm * h;
+    const float elbow_x = lean + arm_dir.y * kUpperArm * h,
+                elbow_z = kShoulder * h + bounce - arm_dir.x * kUpperArm * h;
     f.elbow[i] = pose.at(elbow_x, shoulder_y + side * 0.02F * h, elbow_z);
-    f.hand[i] = pose.at(elbow_x + fore_dir.y * kForearm * h, shoulder_y + side * 0.015F * h, elbow_z - fore_dir.x * kForearm * h);
+    f.hand[i] = pose.at(elbow_x + fore_dir.y * kForearm * h, shoulder_y + side * 0.015F * h,
+                        elbow_z - fore_dir.x * kForearm * h);
   }
   return f;
 }
@@ -287,16 +309,23 @@ void draw_person(const Pen& pen, const PersonLook& look, const Figure& figure) {
 
 void cast_person_shadow(const Pen& pen, const PersonLook& look, const Figure& figure) {
   const Vec3 side = Vec3{-figure.ahead.y, figure.ahead.x, 0} * (0.11F * look.height_m);
-  const Vec3 body[] = {figure.shoulder[0], figure.shoulder[1], figure.hip[0], figure.hip[1],
-                       figure.head + side * 0.5F, figure.head - side * 0.5F, figure.head + Vec3{0, 0, 0.12F}};
+  const Vec3 body[] = {figure.shoulder[0],
+                       figure.shoulder[1],
+                       figure.hip[0],
+                       figure.hip[1],
+                       figure.head + side * 0.5F,
+                       figure.head - side * 0.5F,
+                       figure.head + Vec3{0, 0, 0.12F}};
   pen.cast_shadow(body);
   for (int i = 0; i < 2; ++i) {
     const Vec3 across = side * 0.4F;
-    const Vec3 leg[] = {figure.hip[i] + across, figure.hip[i] - across, figure.ankle[i] + across, figure.ankle[i] - across};
+    const Vec3 leg[] = {figure.hip[i] + across, figure.hip[i] - across, figure.ankle[i] + across,
+                        figure.ankle[i] - across};
     pen.cast_shadow(leg);
   }
-  Pose pose{{(figure.ankle[0].x + figure.ankle[1].x) * 0.5F, (figure.ankle[0].y + figure.ankle[1].y) * 0.5F, 0}, figure.ahead};
-  pen.contact_shadow(pose, 0.2F, 0.15F, 0.45F);
+  Pose pose{{(figure.ankle[0].x + figure.ankle[1].x) * 0.5F, (figure.ankle[0].y + figure.ankle[1].y) * 0.5F, 0},
+            figure.ahead};
+  pen.contact_shadow(pose, 0.18F, 0.12F, 0.35F);
 }
 
 }  // namespace wayside::drivers::synthetic

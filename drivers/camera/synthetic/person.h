@@ -25,7 +25,7 @@ struct PersonLook {
   bool coat = false;  ///< the top reaches to the thighs
   bool striped = false;
   bool umbrella = false;
-  bool vest = false;      ///< yellow safety vest
+  bool vest = false;       ///< yellow safety vest
   float speed_mps = 1.3F;  ///< when walking
 };
 [[nodiscard]] PersonLook make_person(std::uint64_t seed, bool raining);
@@ -36,7 +36,8 @@ struct Figure {
   Vec3 pelvis, chest, head;
   Vec3 shoulder[2], elbow[2], hand[2], hip[2], knee[2], ankle[2];
 };
-/// Walk cycle: `phase` in cycles of two steps (1.4 m for a grown person); `swing` 0 = standing, 1 = walking, 2 = running.
+/// Walk cycle: `phase` in cycles of two steps (1.4 m for a grown person); `swing` 0 = standing, 1 = walking, 2 =
+/// running.
 [[nodiscard]] Figure walking_figure(const PersonLook& look, const Pose& pose, float phase, float swing);
 
 void draw_person(const Pen& pen, const PersonLook& look, const Figure& figure);

@@ -67,8 +67,7 @@ std::array<std::int8_t, kNoiseSize * kNoiseSize> make_cloud_noise() {
     }
   }
   std::array<std::int8_t, kNoiseSize * kNoiseSize> tile{};
-  for (std::size_t i = 0; i < tile.size(); ++i)
-    tile[i] = static_cast<std::int8_t>(std::clamp(sum[i], -127.0F, 127.0F));
+  for (std::size_t i = 0; i < tile.size(); ++i) tile[i] = static_cast<std::int8_t>(std::clamp(sum[i], -127.0F, 127.0F));
   return tile;
 }
 
@@ -174,7 +173,8 @@ void Canvas::fill(std::span<const Vec2> polygon, const Paint& paint) {
       const float y = (static_cast<float>(line) + 0.5F) * (1.0F / kLinesPerPixel);
       const float x = std::clamp(a.x + (y - a.y) * slope, 0.0F, w);
       std::uint8_t& count = counts_[static_cast<std::size_t>(line)];
-      if (count < kMaxCrossings) crossings_[static_cast<std::size_t>(line * kMaxCrossings + count++)] = static_cast<int>(x * kOne + 0.5F);
+      if (count < kMaxCrossings)
+        crossings_[static_cast<std::size_t>(line * kMaxCrossings + count++)] = static_cast<int>(x * kOne + 0.5F);
     }
   }
   const Brush brush(paint);
@@ -182,7 +182,7 @@ void Canvas::fill(std::span<const Vec2> polygon, const Paint& paint) {
 }
 
 void Canvas::fill_row(int row, const Brush& brush) {
-  int begin = width_ * kOne, end = 0;          // extent touched at all
+  int begin = width_ * kOne, end = 0;            // extent touched at all
   int full_begin = 0, full_end = width_ * kOne;  // extent covered on every line
   for (int i = 0; i < kLinesPerPixel; ++i) {
     const auto line = static_cast<std::size_t>(row * kLinesPerPixel + i);
@@ -215,7 +215,8 @@ void Canvas::fill_row(int row, const Brush& brush) {
 }
 
 std::uint32_t Canvas::source(int x, int y, const Brush& brush) const {
-  const float along = (static_cast<float>(x) + 0.5F) * brush.step.x + (static_cast<float>(y) + 0.5F) * brush.step.y + brush.offset;
+  const float along =
+      (static_cast<float>(x) + 0.5F) * brush.step.x + (static_cast<float>(y) + 0.5F) * brush.step.y + brush.offset;
   const int k = static_cast<int>(std::clamp(along, 0.0F, static_cast<float>(kOne)));
   int noise = 0;
   if (brush.grain != 0) {
@@ -273,8 +274,7 @@ void Canvas::blend_full(int row, int x0, int x1, const Brush& brush) {
   } else if (!brush.varied) {
     for (std::size_t i = 0; i < count; ++i) to[i] = blend(to[i], brush.packed, weight);
   } else {
-    for (std::size_t i = 0; i < count; ++i)
-      to[i] = blend(to[i], source(x0 + static_cast<int>(i), row, brush), weight);
+    for (std::size_t i = 0; i < count; ++i) to[i] = blend(to[i], source(x0 + static_cast<int>(i), row, brush), weight);
   }
   std::memset(owners.data() + at, owner_, count);
 }

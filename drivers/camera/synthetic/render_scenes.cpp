@@ -50,23 +50,32 @@ base::Result<Arguments> parse(int argc, char** argv) {
     if (i + 1 == argc) return bad(std::format("{} needs a value", key));
     const std::string_view value = argv[++i];
     bool good = true;
-    if (key == "--out") a.out = value;
-    else if (key == "--count") good = read(value, a.count) && a.count > 0 && a.count <= 1'000'000;
-    else if (key == "--seed") good = read(value, a.seed);
-    else if (key == "--frames-per-scene") good = read(value, a.frames_per_scene) && a.frames_per_scene > 0;
+    if (key == "--out")
+      a.out = value;
+    else if (key == "--count")
+      good = read(value, a.count) && a.count > 0 && a.count <= 1'000'000;
+    else if (key == "--seed")
+      good = read(value, a.seed);
+    else if (key == "--frames-per-scene")
+      good = read(value, a.frames_per_scene) && a.frames_per_scene > 0;
     else if (key == "--size") {
       const auto cut = value.find('x');
       good = cut != value.npos && read(value.substr(0, cut), a.width_px) && read(value.substr(cut + 1), a.height_px) &&
-             a.width_px % 2 == 0 && a.height_px % 2 == 0 && a.width_px >= 160 && a.height_px >= 120 && a.width_px <= 1920 && a.height_px <= 1080;
+             a.width_px % 2 == 0 && a.height_px % 2 == 0 && a.width_px >= 160 && a.height_px >= 120 &&
+             a.width_px <= 1920 && a.height_px <= 1080;
     } else if (key == "--format") {
       good = value == "jpg" || value == "ppm";
       a.jpeg = value == "jpg";
     } else {
-      return bad(std::format("unknown option '{}'; known: --out --count --seed --size --format --frames-per-scene --live", key));
+      return bad(std::format(
+          "unknown option '{}'; known: --out --count --seed --size --format --frames-per-scene --live", key));
     }
     if (!good) return bad(std::format("{} {}: not a valid value", key, value));
   }
-  if (a.out.empty() || a.count == 0) return bad("usage: render_scenes --out DIR --count N [--seed S] [--size WxH] [--format jpg|ppm] [--frames-per-scene K] [--live]");
+  if (a.out.empty() || a.count == 0)
+    return bad(
+        "usage: render_scenes --out DIR --count N [--seed S] [--size WxH] [--format jpg|ppm] [--frames-per-scene K] "
+        "[--live]");
   return a;
 }
 
@@ -95,13 +104,15 @@ base::Result<void> save(const std::filesystem::path& path, std::string_view byte
   return {};
 }
 
-base::Result<void> save_labels(const std::filesystem::path& stem, const std::vector<TruthBox>& truth, std::span<const PlateText> plates, int w, int h) {
+base::Result<void> save_labels(const std::filesystem::path& stem, const std::vector<TruthBox>& truth,
+                               std::span<const PlateText> plates, int w, int h) {
   std::string objects, plate_lines;
   std::size_t plate = 0;
   for (const TruthBox& box : truth) {
     const auto width = static_cast<float>(w), height = static_cast<float>(h);
     const float bw = box.x1_px - box.x0_px, bh = box.y1_px - box.y0_px;
-    const std::string place = std::format("{:.6f} {:.6f} {:.6f} {:.6f}", (box.x0_px + bw / 2) / width, (box.y0_px + bh / 2) / height, bw / width, bh / height);
+    const std::string place = std::format("{:.6f} {:.6f} {:.6f} {:.6f}", (box.x0_px + bw / 2) / width,
+                                          (box.y0_px + bh / 2) / height, bw / width, bh / height);
     if (box.class_id == 4) {
       const PlateText& text = plates[plate++];
       if (box.visible_fraction >= kLeastPlateVisible) plate_lines += std::format("{} {}\n", place, text.text.data());
@@ -124,7 +135,10 @@ base::Result<void> run(const Arguments& a) {
   Random random(mix(a.seed, 0x5CE9E));
   for (std::uint64_t i = 0; i < a.count; ++i) {
     if (i % a.frames_per_scene == 0)
-      scene = std::make_unique<Scene>(SceneOptions{.seed = mix(a.seed, i), .width_px = a.width_px, .height_px = a.height_px, .variety = a.live ? Variety::live : Variety::varied});
+      scene = std::make_unique<Scene>(SceneOptions{.seed = mix(a.seed, i),
+                                                   .width_px = a.width_px,
+                                                   .height_px = a.height_px,
+                                                   .variety = a.live ? Variety::live : Variety::varied});
     const std::size_t luma_bytes = nv12.size() * 2 / 3;
     scene->render(random.next() % 1'000'000, {nv12.data(), nv12.data() + luma_bytes}, truth);
     const std::filesystem::path stem = a.out / std::format("{:06}", i);

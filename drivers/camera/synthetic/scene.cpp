@@ -17,9 +17,9 @@ constexpr int kTile_px = 16;
 constexpr std::uint8_t kSceneryOwner = 255;
 constexpr std::uint8_t kFirstMovingOwner = World::kMaxStill + 1;
 static_assert(kFirstMovingOwner + World::kMaxMoving < kSceneryOwner);
-constexpr float kStepLength_m = 1.45F;   // two steps of a grown person
-constexpr float kWheelRound_m = 2.1F;    // circumference of a car wheel
-constexpr float kPlateLeast = 0.05F;     // plates are listed when at least this share of them can be seen
+constexpr float kStepLength_m = 1.45F;  // two steps of a grown person
+constexpr float kWheelRound_m = 2.1F;   // circumference of a car wheel
+constexpr float kPlateLeast = 0.05F;    // plates are listed when at least this share of them can be seen
 
 }  // namespace
 
@@ -27,7 +27,7 @@ struct Scene::Drawn {
   Actor actor;
   std::uint8_t owner = 0;
   float depth_m = 0;
-  Bounds box{};      ///< pixels that it claimed, clipped
+  Bounds box{};        ///< pixels that it claimed, clipped
   float in_frame = 0;  ///< share of its outline inside the picture
   std::int64_t claimed_px = 0;
   PlateMark plate;
@@ -72,12 +72,17 @@ void Scene::draw_static() {
     if (drawn.depth_m < 1.5F) continue;
     still_drawn_.push_back(drawn);
   }
-  std::stable_sort(still_drawn_.begin(), still_drawn_.end(), [](const Drawn& a, const Drawn& b) { return a.depth_m > b.depth_m; });
+  std::stable_sort(still_drawn_.begin(), still_drawn_.end(),
+                   [](const Drawn& a, const Drawn& b) { return a.depth_m > b.depth_m; });
   canvas_.begin_object(0);
   for (const Drawn& d : still_drawn_) {
     if (d.actor.kind == Kind::car) cast_car_shadow(pen_, make_car(d.actor.look_seed, d.actor.look_seed), d.actor.pose);
-    if (d.actor.kind == Kind::two_wheeler) cast_two_wheeler_shadow(pen_, make_two_wheeler(d.actor.look_seed, false), d.actor.pose);
-    if (d.actor.kind == Kind::furniture) cast_furniture_shadow(pen_, d.actor.furniture, d.actor.look_seed, d.actor.pose);
+    if (d.actor.kind == Kind::truck)
+      cast_truck_shadow(pen_, make_truck(d.actor.look_seed, d.actor.look_seed), d.actor.pose);
+    if (d.actor.kind == Kind::two_wheeler)
+      cast_two_wheeler_shadow(pen_, make_two_wheeler(d.actor.look_seed, false), d.actor.pose);
+    if (d.actor.kind == Kind::furniture)
+      cast_furniture_shadow(pen_, d.actor.furniture, d.actor.look_seed, d.actor.pose);
   }
   std::uint8_t next_owner = 1;
   for (Drawn& d : still_drawn_) {
@@ -123,7 +128,9 @@ void Scene::draw_actor(Drawn& d) {
       d.plate = draw_truck(pen_, look, a.pose, -a.travelled_m / kWheelRound_m, a.still);
       break;
     }
-    case Kind::two_wheeler: draw_two_wheeler(pen_, make_two_wheeler(a.look_seed, !a.still), a.pose, a.travelled_m); break;
+    case Kind::two_wheeler:
+      draw_two_wheeler(pen_, make_two_wheeler(a.look_seed, !a.still), a.pose, a.travelled_m);
+      break;
     case Kind::furniture: draw_furniture(pen_, a.furniture, a.look_seed, a.pose); break;
   }
 }
@@ -153,13 +160,16 @@ void Scene::measure(Drawn& d) {
     left = std::min(left, first);
     right = std::max(right, last);
   }
-  if (d.claimed_px > 0) d.box = {static_cast<float>(left), static_cast<float>(top), static_cast<float>(right), static_cast<float>(bottom)};
+  if (d.claimed_px > 0)
+    d.box = {static_cast<float>(left), static_cast<float>(top), static_cast<float>(right), static_cast<float>(bottom)};
 }
 
 void Scene::mark_tiles(const Bounds& bounds) {
   if (bounds.empty()) return;
-  const int x0 = std::max(0, static_cast<int>(bounds.x0) / kTile_px), x1 = std::min(tiles_x_ - 1, static_cast<int>(bounds.x1) / kTile_px);
-  const int y0 = std::max(0, static_cast<int>(bounds.y0) / kTile_px), y1 = std::min(tiles_y_ - 1, static_cast<int>(bounds.y1) / kTile_px);
+  const int x0 = std::max(0, static_cast<int>(bounds.x0) / kTile_px),
+            x1 = std::min(tiles_x_ - 1, static_cast<int>(bounds.x1) / kTile_px);
+  const int y0 = std::max(0, static_cast<int>(bounds.y0) / kTile_px),
+            y1 = std::min(tiles_y_ - 1, static_cast<int>(bounds.y1) / kTile_px);
   for (int y = y0; y <= y1; ++y)
     for (int x = x0; x <= x1; ++x) dirty_tiles_[static_cast<std::size_t>(y * tiles_x_ + x)] = 1;
 }
@@ -202,7 +212,9 @@ void Scene::draw_moving(double time_s, std::uint32_t only_id) {
       canvas_.begin_shadow();
       if (d.actor.kind == Kind::person) {
         const PersonLook look = make_person(d.actor.look_seed, street_.light.rain > 0);
-        cast_person_shadow(pen_, look, walking_figure(look, d.actor.pose, d.actor.travelled_m / kStepLength_m, d.actor.still ? 0.0F : 1.0F));
+        cast_person_shadow(
+            pen_, look,
+            walking_figure(look, d.actor.pose, d.actor.travelled_m / kStepLength_m, d.actor.still ? 0.0F : 1.0F));
       } else if (d.actor.kind == Kind::car) {
         cast_car_shadow(pen_, make_car(d.actor.look_seed, d.actor.look_seed), d.actor.pose);
       } else if (d.actor.kind == Kind::truck) {
@@ -218,7 +230,8 @@ void Scene::draw_moving(double time_s, std::uint32_t only_id) {
     measure(d);
     mark_tiles(canvas_.touched());
     // What stands still and nearer hides it.
-    const Bounds touched = intersection(canvas_.touched(), {0, 0, static_cast<float>(canvas_.width()), static_cast<float>(canvas_.height())});
+    const Bounds touched = intersection(
+        canvas_.touched(), {0, 0, static_cast<float>(canvas_.width()), static_cast<float>(canvas_.height())});
     if (touched.empty()) continue;
     const auto depth_cm = static_cast<std::uint16_t>(std::min(d.depth_m * 100, 65000.0F));
     const int x0 = static_cast<int>(touched.x0), x1 = std::min(canvas_.width(), static_cast<int>(touched.x1) + 1);
@@ -250,16 +263,19 @@ void Scene::collect_truth(std::vector<TruthBox>& truth) {
     for (const Drawn& d : *list) {
       if (d.claimed_px == 0) continue;
       const float seen = seen_share(d, d.box, d.claimed_px) * d.in_frame;
-      truth.push_back({d.box.x0, d.box.y0, d.box.x1, d.box.y1, static_cast<std::uint8_t>(d.actor.kind), d.actor.object_id, seen});
+      truth.push_back(
+          {d.box.x0, d.box.y0, d.box.x1, d.box.y1, static_cast<std::uint8_t>(d.actor.kind), d.actor.object_id, seen});
     }
   }
   for (const auto* list : {&still_drawn_, &moving_drawn_}) {
     for (const Drawn& d : *list) {
       if (d.claimed_px == 0 || !d.plate.facing) continue;
-      const Bounds box = intersection(d.plate.bounds, {0, 0, static_cast<float>(canvas_.width()), static_cast<float>(canvas_.height())});
+      const Bounds box = intersection(
+          d.plate.bounds, {0, 0, static_cast<float>(canvas_.width()), static_cast<float>(canvas_.height())});
       const Bounds whole_px{std::floor(box.x0), std::floor(box.y0), std::ceil(box.x1), std::ceil(box.y1)};
       if (box.empty()) continue;
-      const float seen = seen_share(d, whole_px, static_cast<std::int64_t>(whole_px.area())) * box.area() / d.plate.bounds.area();
+      const float seen =
+          seen_share(d, whole_px, static_cast<std::int64_t>(whole_px.area())) * box.area() / d.plate.bounds.area();
       if (seen < kPlateLeast) continue;
       constexpr std::uint8_t kPlateClass = 4;
       truth.push_back({box.x0, box.y0, box.x1, box.y1, kPlateClass, d.actor.object_id | 0x80000000U, seen});
@@ -281,7 +297,8 @@ TruthBox Scene::render_alone(std::uint64_t number, std::uint32_t object_id) {
   if (object_id == 0) return box;
   draw_moving(static_cast<double>(number) / options_.rate_hz, object_id);
   for (const Drawn& d : moving_drawn_)
-    if (d.claimed_px > 0) box = {d.box.x0, d.box.y0, d.box.x1, d.box.y1, static_cast<std::uint8_t>(d.actor.kind), object_id, d.in_frame};
+    if (d.claimed_px > 0)
+      box = {d.box.x0, d.box.y0, d.box.x1, d.box.y1, static_cast<std::uint8_t>(d.actor.kind), object_id, d.in_frame};
   return box;
 }
 

@@ -42,7 +42,8 @@ Light make_light(Weather weather, Random& random) {
       light.lamps = random.chance(0.7F);
       break;
     case Weather::night:
-      light.ambient = (random.chance(0.5F) ? Rgb{0.36F, 0.32F, 0.27F} : Rgb{0.29F, 0.32F, 0.38F}) * random.range(0.75F, 1.3F);
+      light.ambient =
+          (random.chance(0.5F) ? Rgb{0.36F, 0.32F, 0.27F} : Rgb{0.29F, 0.32F, 0.38F}) * random.range(0.75F, 1.3F);
       light.sun = gray(0.08F);
       light.to_sun = normalised({azimuth.x, azimuth.y, 2.0F});  // the street lamps
       light.shadow = 0.2F;
@@ -70,7 +71,11 @@ Light make_light(Weather weather, Random& random) {
 
 Weather pick_weather(Random& random) {
   const float k = random.unit();
-  return k < 0.42F ? Weather::sunny : k < 0.65F ? Weather::overcast : k < 0.78F ? Weather::dusk : k < 0.9F ? Weather::rain : Weather::night;
+  return k < 0.42F   ? Weather::sunny
+         : k < 0.65F ? Weather::overcast
+         : k < 0.78F ? Weather::dusk
+         : k < 0.9F  ? Weather::rain
+                     : Weather::night;
 }
 
 View::Setup live_camera(const Street& street, Random& random) {
@@ -78,22 +83,34 @@ View::Setup live_camera(const Street& street, Random& random) {
   const float kerb = -street.road_half_m;
   switch (random.below(4)) {
     case 0:  // on a lamp post, along the road
-      camera = {kerb - random.range(0.3F, 1.5F), random.range(4.0F, 5.5F), random.range(0.035F, 0.07F), random.range(0.025F, 0.04F), 0.9F};
+      camera = {kerb - random.range(0.3F, 1.5F), random.range(4.0F, 5.5F), random.range(0.035F, 0.07F),
+                random.range(0.025F, 0.04F), 0.9F};
       break;
     case 1:  // on a house, diagonally over the road
-      camera = {kerb - street.pavement_m - random.range(0.5F, 2.0F), random.range(3.6F, 5.0F), random.range(0.11F, 0.15F), random.range(0.03F, 0.045F), 0.8F};
+      camera = {kerb - street.pavement_m - random.range(0.5F, 2.0F), random.range(3.6F, 5.0F),
+                random.range(0.11F, 0.15F), random.range(0.03F, 0.045F), 0.8F};
       break;
     case 2:  // from a first floor straight across
-      camera = {kerb - street.pavement_m - random.range(2.0F, 5.0F), random.range(3.4F, 4.6F), random.range(0.2F, 0.3F), random.range(0.025F, 0.04F), 0.72F};
+      camera = {kerb - street.pavement_m - random.range(2.0F, 5.0F), random.range(3.4F, 4.6F), random.range(0.2F, 0.3F),
+                random.range(0.025F, 0.04F), 0.72F};
       break;
     default:  // high mast, looking down
-      camera = {kerb - random.range(1.0F, 3.0F), random.range(7.0F, 9.0F), random.range(0.07F, 0.12F), random.range(0.06F, 0.08F), 0.85F};
+      camera = {kerb - random.range(1.0F, 3.0F), random.range(7.0F, 9.0F), random.range(0.07F, 0.12F),
+                random.range(0.06F, 0.08F), 0.85F};
       break;
   }
   return camera;
 }
 
-View::Setup varied_camera(const Street& street, Random& random) {
+/// True if the middle of the picture shows the road or the pavements (or the camera looks nearly level).
+bool aims_at_street(const Street& street, const View::Setup& camera) {
+  const Vec2 tilt = direction(camera.tilt_turns);
+  if (tilt.y < 0.06F) return true;
+  const float hit_y = camera.y_m + direction(camera.yaw_turns).y * camera.height_m * tilt.x / tilt.y;
+  return std::abs(hit_y) < street.road_half_m + street.pavement_m * 0.7F;
+}
+
+View::Setup any_camera(const Street& street, Random& random) {
   View::Setup camera = live_camera(street, random);
   const float kind = random.unit();
   if (kind < 0.3F) return camera;
@@ -110,6 +127,12 @@ View::Setup varied_camera(const Street& street, Random& random) {
   return camera;
 }
 
+View::Setup varied_camera(const Street& street, Random& random) {
+  View::Setup camera = any_camera(street, random);
+  for (int attempt = 0; attempt < 8 && !aims_at_street(street, camera); ++attempt) camera = any_camera(street, random);
+  return camera;
+}
+
 }  // namespace
 
 Street make_street(std::uint64_t seed, Variety variety, int width_px, int height_px) {
@@ -120,6 +143,14 @@ Street make_street(std::uint64_t seed, Variety variety, int width_px, int height
   street.weather = pick_weather(random);
   if (live && street.weather == Weather::night && random.chance(0.5F)) street.weather = Weather::dusk;
   street.light = make_light(street.weather, random);
+  if (!live) {  // white balance and contrast of some other camera
+    const Rgb tint{random.range(0.9F, 1.1F), random.range(0.95F, 1.05F), random.range(0.88F, 1.12F)};
+    const float contrast = random.range(0.7F, 1.25F);
+    street.light.ambient = street.light.ambient * tint * random.range(0.9F, 1.2F);
+    street.light.sun = street.light.sun * tint * contrast;
+    street.light.shadow *= contrast;
+    street.light.haze_per_m *= random.range(0.4F, 1.8F);
+  }
   street.lanes_each_way = random.chance(0.7F) ? 1 : 2;
   street.lane_m = random.range(3.0F, 3.5F);
   street.parking_m = random.chance(0.65F) ? 2.2F : 0;

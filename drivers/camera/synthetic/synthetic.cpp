@@ -66,14 +66,15 @@ base::Result<void> apply(std::string_view key, std::string_view value, Options& 
     (key == "seed" ? options.seed : options.frames) = *parsed;
   } else if (key == "rate") {
     const auto parsed = number<double>(value);
-    if (!parsed || !(*parsed >= kLeastRate_hz && *parsed <= kMostRate_hz)) return bad_value(key, value, "1..120 frames per second");
+    if (!parsed || !(*parsed >= kLeastRate_hz && *parsed <= kMostRate_hz))
+      return bad_value(key, value, "1..120 frames per second");
     options.rate_hz = *parsed;
   } else if (key == "size") {
     const auto cut = value.find('x');
     const std::uint32_t width = number<std::uint32_t>(value.substr(0, cut)).value_or(0);
     const std::uint32_t height = cut == value.npos ? 0 : number<std::uint32_t>(value.substr(cut + 1)).value_or(0);
-    if (width % 2 != 0 || height % 2 != 0 || width < kLeastWidth_px || width > kMostWidth_px || height < kLeastHeight_px ||
-        height > kMostHeight_px)
+    if (width % 2 != 0 || height % 2 != 0 || width < kLeastWidth_px || width > kMostWidth_px ||
+        height < kLeastHeight_px || height > kMostHeight_px)
       return bad_value(key, value, "WxH with even numbers, 160x120 to 1920x1080, e.g. size=1280x720");
     options.width_px = width;
     options.height_px = height;
@@ -82,8 +83,10 @@ base::Result<void> apply(std::string_view key, std::string_view value, Options& 
     options.fast = value == "fast";
   } else {
     const auto nearest = std::ranges::min(kKeys, {}, [&](std::string_view known) { return distance(key, known); });
-    return base::fail(base::Code::invalid_argument,
-                      std::format("synthetic camera: unknown option '{}'; did you mean '{}'? (known: seed, rate, size, pace, frames)", key, nearest));
+    return base::fail(
+        base::Code::invalid_argument,
+        std::format("synthetic camera: unknown option '{}'; did you mean '{}'? (known: seed, rate, size, pace, frames)",
+                    key, nearest));
   }
   return {};
 }
@@ -96,7 +99,8 @@ base::Result<Options> parse(std::string_view text) {
     text.remove_prefix(std::min(text.size(), item.size() + 1));
     const auto equals = item.find('=');
     if (equals == item.npos)
-      return base::fail(base::Code::invalid_argument, std::format("synthetic camera: option '{}' has no value; write key=value, e.g. seed=7", item));
+      return base::fail(base::Code::invalid_argument,
+                        std::format("synthetic camera: option '{}' has no value; write key=value, e.g. seed=7", item));
     WAYSIDE_CHECK(apply(item.substr(0, equals), item.substr(equals + 1), options));
   }
   return options;
@@ -106,7 +110,9 @@ class SyntheticCamera final : public Camera, private Frame::Releaser {
  public:
   SyntheticCamera(const Options& options, base::Clock& clock) : options_(options), clock_(clock) {}
 
-  [[nodiscard]] std::string describe() const override { return std::format("synthetic:seed={} (procedural street)", options_.seed); }
+  [[nodiscard]] std::string describe() const override {
+    return std::format("synthetic:seed={} (procedural street)", options_.seed);
+  }
   base::Result<CameraFormat> configure(const CameraRequest& request) override;
   base::Result<void> start() override;
   base::Result<Frame> next(std::chrono::milliseconds limit) override;
@@ -121,9 +127,12 @@ class SyntheticCamera final : public Camera, private Frame::Releaser {
     std::vector<TruthBox> truth;
     std::atomic<bool> leased{false};
   };
-  void release(std::uint32_t buffer_index) noexcept override { buffers_[buffer_index].leased.store(false, std::memory_order_release); }
+  void release(std::uint32_t buffer_index) noexcept override {
+    buffers_[buffer_index].leased.store(false, std::memory_order_release);
+  }
   [[nodiscard]] base::MonotonicTime due(std::uint64_t frame) const {
-    return started_ + base::MonotonicTime(static_cast<std::int64_t>(static_cast<double>(frame) * 1e9 / format_.rate_hz));
+    return started_ +
+           base::MonotonicTime(static_cast<std::int64_t>(static_cast<double>(frame) * 1e9 / format_.rate_hz));
   }
   [[nodiscard]] Buffer* free_buffer();
   /// False when `deadline` has come or interrupt() was called.
@@ -201,7 +210,8 @@ bool SyntheticCamera::wait(base::MonotonicTime until, base::MonotonicTime deadli
 base::Result<Frame> SyntheticCamera::next(std::chrono::milliseconds limit) {
   if (state_ != CameraState::streaming) return bad_state("next", state_, "call start() first");
   if (options_.frames != 0 && next_frame_ >= options_.frames)
-    return base::fail(base::Code::end_of_stream, std::format("synthetic camera: all {} frames were delivered", options_.frames));
+    return base::fail(base::Code::end_of_stream,
+                      std::format("synthetic camera: all {} frames were delivered", options_.frames));
   const base::MonotonicTime deadline = clock_.now() + limit;
   while (!options_.fast && clock_.now() < due(next_frame_))
     if (!wait(due(next_frame_), deadline))
@@ -209,7 +219,9 @@ base::Result<Frame> SyntheticCamera::next(std::chrono::milliseconds limit) {
   Buffer* buffer = free_buffer();
   for (; buffer == nullptr; buffer = free_buffer())
     if (!wait(clock_.now() + kWaitSlice, deadline))
-      return base::fail(base::Code::timeout, std::format("synthetic camera: all {} buffers are leased; release a frame first", kBufferCount));
+      return base::fail(
+          base::Code::timeout,
+          std::format("synthetic camera: all {} buffers are leased; release a frame first", kBufferCount));
   std::uint64_t frame = next_frame_;
   if (!options_.fast) {  // the newest frame that is due
     const auto behind = static_cast<double>((clock_.now() - due(frame)).count()) * format_.rate_hz / 1e9;

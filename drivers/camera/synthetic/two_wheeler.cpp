@@ -41,8 +41,10 @@ void draw_spoked_wheel(const Pen& pen, const Pose& pose, float x, float radius, 
 
 void draw_fat_wheel(const Pen& pen, const Pose& pose, float x, float radius, float width) {
   const Vec3 ahead{pose.ahead.x, pose.ahead.y, 0}, up{0, 0, 1};
-  pen.limb(pose.at(x, 0, 0.04F + width * 0.5F), width * 0.5F, pose.at(x, 0, radius * 2 - width * 0.5F), width * 0.5F, gray(26));
-  for (const float y : {-width * 0.4F, width * 0.4F}) pen.disc(pose.at(x, y, radius), ahead * radius, up * radius, gray(28));
+  pen.limb(pose.at(x, 0, 0.04F + width * 0.5F), width * 0.5F, pose.at(x, 0, radius * 2 - width * 0.5F), width * 0.5F,
+           gray(26));
+  for (const float y : {-width * 0.4F, width * 0.4F})
+    pen.disc(pose.at(x, y, radius), ahead * radius, up * radius, gray(28));
   const float side = near_side(pen, pose);
   pen.disc(pose.at(x, side * width * 0.45F, radius), ahead * (radius * 0.6F), up * (radius * 0.6F), gray(120));
   pen.disc(pose.at(x, side * width * 0.47F, radius), ahead * (radius * 0.45F), up * (radius * 0.45F), gray(55));
@@ -66,7 +68,9 @@ Seating draw_bicycle(const Pen& pen, const TwoWheelerLook& look, const Pose& pos
   pen.limb(head_top, kTube * 0.8F, stem, kTube * 0.8F, gray(60));
   pen.limb(seat_lug, kTube * 0.8F, saddle, kTube * 0.8F, gray(60));
   pen.limb(pose.at(-0.33F, 0, 0.95F), 0.05F, pose.at(-0.12F, 0, 0.95F), 0.03F, look.seat);
-  if (look.basket) pen.quad(pose.at(0.45F, -0.17F, 0.75F), pose.at(0.45F, 0.17F, 0.75F), pose.at(0.48F, 0.19F, 1.0F), pose.at(0.48F, -0.19F, 1.0F), {120, 95, 60}, {.grain = 20, .both_sides = true});
+  if (look.basket)
+    pen.quad(pose.at(0.45F, -0.17F, 0.75F), pose.at(0.45F, 0.17F, 0.75F), pose.at(0.48F, 0.19F, 1.0F),
+             pose.at(0.48F, -0.19F, 1.0F), {120, 95, 60}, {.grain = 20, .both_sides = true});
   Seating s;
   s.saddle = saddle;
   const Vec2 pedal = direction(-travelled / kPedalTravel_m);
@@ -92,8 +96,8 @@ Seating draw_motorcycle(const Pen& pen, const TwoWheelerLook& look, const Pose& 
     pen.limb(pose.at(-0.1F, 0, 0.3F), 0.1F, pose.at(0.35F, 0, 0.3F), 0.1F, look.frame * 0.8F);
     pen.limb(pose.at(0.36F, 0, 0.3F), 0.15F, pose.at(0.4F, 0, 0.85F), 0.13F, look.frame);
   } else {
-    pen.limb(pose.at(-0.2F, 0, 0.4F), 0.16F, pose.at(0.25F, 0, 0.45F), 0.17F, gray(60));           // engine
-    pen.limb(pose.at(-0.1F, 0, 0.78F), 0.13F, pose.at(0.3F, 0, 0.85F), 0.17F, look.frame);         // tank
+    pen.limb(pose.at(-0.2F, 0, 0.4F), 0.16F, pose.at(0.25F, 0, 0.45F), 0.17F, gray(60));            // engine
+    pen.limb(pose.at(-0.1F, 0, 0.78F), 0.13F, pose.at(0.3F, 0, 0.85F), 0.17F, look.frame);          // tank
     pen.limb(pose.at(0.35F, 0, 0.75F), 0.16F, pose.at(0.5F, 0, 0.85F), 0.12F, look.frame * 0.95F);  // fairing
     pen.limb(pose.at(-0.2F, -0.16F, 0.35F), 0.05F, pose.at(-0.8F, -0.18F, 0.42F), 0.06F, gray(150));
   }
@@ -153,7 +157,9 @@ TwoWheelerLook make_two_wheeler(std::uint64_t seed, bool ridden) {
   Random random(mix(seed, 0x2B1CE));
   TwoWheelerLook look;
   const float kind = random.unit();
-  look.kind = kind < 0.55F ? TwoWheelerKind::bicycle : kind < 0.82F ? TwoWheelerKind::motorcycle : TwoWheelerKind::scooter;
+  look.kind = kind < 0.55F   ? TwoWheelerKind::bicycle
+              : kind < 0.82F ? TwoWheelerKind::motorcycle
+                             : TwoWheelerKind::scooter;
   look.frame = cloth_color(random) * 1.1F;
   look.seat = gray(random.range(22, 60));
   look.ridden = ridden;
@@ -163,7 +169,8 @@ TwoWheelerLook make_two_wheeler(std::uint64_t seed, bool ridden) {
   look.rider.height_m = std::max(look.rider.height_m, 1.5F);
   look.rider.umbrella = false;
   look.rider.coat = false;
-  if (look.rider.legwear == Legwear::dress || look.rider.legwear == Legwear::skirt) look.rider.legwear = Legwear::trousers;
+  if (look.rider.legwear == Legwear::dress || look.rider.legwear == Legwear::skirt)
+    look.rider.legwear = Legwear::trousers;
   if (look.rider.luggage != Luggage::backpack) look.rider.luggage = Luggage::none;
   if (look.kind != TwoWheelerKind::bicycle || random.chance(0.4F)) look.rider.headwear = Headwear::helmet;
   look.speed_mps = look.kind == TwoWheelerKind::bicycle ? random.range(3.2F, 6.0F) : random.range(7, 12);
@@ -171,16 +178,18 @@ TwoWheelerLook make_two_wheeler(std::uint64_t seed, bool ridden) {
 }
 
 void draw_two_wheeler(const Pen& pen, const TwoWheelerLook& look, const Pose& pose, float travelled_m) {
-  const Seating s = look.kind == TwoWheelerKind::bicycle ? draw_bicycle(pen, look, pose, travelled_m) : draw_motorcycle(pen, look, pose);
+  const Seating s = look.kind == TwoWheelerKind::bicycle ? draw_bicycle(pen, look, pose, travelled_m)
+                                                         : draw_motorcycle(pen, look, pose);
   if (look.ridden) draw_person(pen, look.rider, riding_figure(look, pose, s));
 }
 
 void cast_two_wheeler_shadow(const Pen& pen, const TwoWheelerLook& look, const Pose& pose) {
-  const Vec3 machine[] = {pose.at(0.85F, 0.05F, 0.3F), pose.at(-0.85F, 0.05F, 0.3F), pose.at(0.5F, -0.05F, 0.02F), pose.at(-0.5F, -0.05F, 0.02F),
-                          pose.at(-0.3F, 0.15F, 0.9F), pose.at(0.3F, -0.15F, 1.0F)};
+  const Vec3 machine[] = {pose.at(0.85F, 0.05F, 0.3F),   pose.at(-0.85F, 0.05F, 0.3F), pose.at(0.5F, -0.05F, 0.02F),
+                          pose.at(-0.5F, -0.05F, 0.02F), pose.at(-0.3F, 0.15F, 0.9F),  pose.at(0.3F, -0.15F, 1.0F)};
   pen.cast_shadow(machine);
   if (look.ridden) {
-    const Vec3 body[] = {pose.at(-0.3F, 0.15F, 0.9F), pose.at(-0.3F, -0.15F, 0.9F), pose.at(0.1F, 0.2F, 1.45F), pose.at(0.1F, -0.2F, 1.45F), pose.at(0.15F, 0, 1.75F)};
+    const Vec3 body[] = {pose.at(-0.3F, 0.15F, 0.9F), pose.at(-0.3F, -0.15F, 0.9F), pose.at(0.1F, 0.2F, 1.45F),
+                         pose.at(0.1F, -0.2F, 1.45F), pose.at(0.15F, 0, 1.75F)};
     pen.cast_shadow(body);
   }
   pen.contact_shadow(pose, 0.75F, 0.12F, 0.5F);

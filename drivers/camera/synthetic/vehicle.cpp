@@ -15,7 +15,8 @@ Plate make_plate(std::uint64_t vehicle) {
   Plate plate;
   plate.text = {kLetters[random.below(23)], kLetters[random.below(23)], ' '};
   for (std::size_t i = 3; i < 7; ++i) plate.text[i] = static_cast<char>('0' + random.below(10));
-  static constexpr Rgb kBackgrounds[] = {{235, 236, 232}, {235, 236, 232}, {238, 200, 60}, {40, 75, 160}, {240, 242, 245}};
+  static constexpr Rgb kBackgrounds[] = {
+      {235, 236, 232}, {235, 236, 232}, {238, 200, 60}, {40, 75, 160}, {240, 242, 245}};
   const int kind = random.below(5);
   plate.background = kBackgrounds[kind];
   plate.ink = kind == 3 ? gray(235) : kind == 4 ? Rgb{20, 90, 50} : gray(22);
@@ -31,7 +32,8 @@ void strip_corners(const Pose& pose, std::span<const ProfilePoint> profile, std:
   corners[3] = pose.at(b.x, -b.half_width, b.z);
 }
 
-void draw_hull(const Pen& pen, const Pose& pose, std::span<const ProfilePoint> profile, Rgb color, const Finish& finish) {
+void draw_hull(const Pen& pen, const Pose& pose, std::span<const ProfilePoint> profile, Rgb color,
+               const Finish& finish) {
   constexpr std::size_t kMost = 12;
   Vec3 corners[4];
   for (std::size_t i = 0; i + 1 < profile.size(); ++i) {
@@ -54,7 +56,8 @@ bool flank_visible(const Pen& pen, const Pose& pose, float half_width, float sid
   return (to_eye.x * -pose.ahead.y + to_eye.y * pose.ahead.x) * side > 0;
 }
 
-void flank_quad(const Pen& pen, const Pose& pose, float side, float half_width, float x0, float x1, float z0, float z1, Rgb color, const Finish& finish) {
+void flank_quad(const Pen& pen, const Pose& pose, float side, float half_width, float x0, float x1, float z0, float z1,
+                Rgb color, const Finish& finish) {
   const float y = side * half_width;
   if (side < 0) std::swap(x0, x1);
   pen.quad(pose.at(x1, y, z0), pose.at(x0, y, z0), pose.at(x0, y, z1), pose.at(x1, y, z1), color, finish);
@@ -68,8 +71,9 @@ void draw_tyres(const Pen& pen, const Pose& pose, const WheelSpec& wheel) {
     const float outer = side * wheel.outer_m, inner = side * (wheel.outer_m - wheel.tyre_m);
     pen.disc(pose.at(wheel.x_m, inner, wheel.radius_m), ahead, up, tyre);
     pen.disc(pose.at(wheel.x_m, outer, wheel.radius_m), ahead, up, tyre);
-    pen.quad(pose.at(wheel.x_m, outer, 0.01F), pose.at(wheel.x_m, inner, 0.01F), pose.at(wheel.x_m, inner, wheel.radius_m * 1.8F),
-             pose.at(wheel.x_m, outer, wheel.radius_m * 1.8F), tyre, {.both_sides = true});
+    pen.quad(pose.at(wheel.x_m, outer, 0.01F), pose.at(wheel.x_m, inner, 0.01F),
+             pose.at(wheel.x_m, inner, wheel.radius_m * 1.8F), pose.at(wheel.x_m, outer, wheel.radius_m * 1.8F), tyre,
+             {.both_sides = true});
   }
 }
 
@@ -103,7 +107,9 @@ PlateMark draw_plate(const Pen& pen, const Pose& pose, const Plate& plate, float
   PlateMark mark;
   const Vec3 to_eye = normalised(pen.view.eye() - corners[0]);
   const float cosine_seen = (to_eye.x * pose.ahead.x + to_eye.y * pose.ahead.y) * end;
-  if (cosine_seen <= 0.02F || pen.view.depth_m(corners[0]) < View::kNear_m || pen.view.depth_m(corners[1]) < View::kNear_m) return mark;
+  if (cosine_seen <= 0.02F || pen.view.depth_m(corners[0]) < View::kNear_m ||
+      pen.view.depth_m(corners[1]) < View::kNear_m)
+    return mark;
   mark.bounds = {1e9F, 1e9F, -1e9F, -1e9F};
   for (const Vec3 p : corners) mark.bounds.include(pen.view.project(p));
   mark.facing = cosine_seen >= kLeastCosine;
@@ -116,7 +122,8 @@ PlateMark draw_plate(const Pen& pen, const Pose& pose, const Plate& plate, float
   return mark;
 }
 
-void lamp_glows(const Pen& pen, const Pose& pose, float x_m, float y_m, float z_m, float end, Rgb color, float radius_m) {
+void lamp_glows(const Pen& pen, const Pose& pose, float x_m, float y_m, float z_m, float end, Rgb color,
+                float radius_m) {
   for (const float side : {1.0F, -1.0F}) {
     const Vec3 at = pose.at(end * x_m, side * y_m, z_m);
     const Vec3 to_eye = normalised(pen.view.eye() - at);

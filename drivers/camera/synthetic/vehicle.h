@@ -30,13 +30,15 @@ struct PlateMark {
 
 /// Draws the strips between successive points (front bottom, over the top, to rear bottom) and both flanks, as far as
 /// they face the camera. At most 12 points.
-void draw_hull(const Pen& pen, const Pose& pose, std::span<const ProfilePoint> profile, Rgb color, const Finish& finish);
+void draw_hull(const Pen& pen, const Pose& pose, std::span<const ProfilePoint> profile, Rgb color,
+               const Finish& finish);
 /// The quad of the strip after point `index`, for patches on it (lamps, windows).
 void strip_corners(const Pose& pose, std::span<const ProfilePoint> profile, std::size_t index, Vec3 (&corners)[4]);
 /// True if the flank on the left (side = 1) or right (side = -1) at `half_width` faces the camera.
 [[nodiscard]] bool flank_visible(const Pen& pen, const Pose& pose, float half_width, float side);
 /// A rectangle on a flank, between x0 and x1 ahead and z0 and z1 up.
-void flank_quad(const Pen& pen, const Pose& pose, float side, float half_width, float x0, float x1, float z0, float z1, Rgb color, const Finish& finish = {});
+void flank_quad(const Pen& pen, const Pose& pose, float side, float half_width, float x0, float x1, float z0, float z1,
+                Rgb color, const Finish& finish = {});
 
 struct WheelSpec {
   float x_m, outer_m;  ///< along the vehicle; half-width at the outer face, always positive
@@ -52,6 +54,7 @@ void draw_wheel_faces(const Pen& pen, const Pose& pose, const WheelSpec& wheel, 
 /// end = 1: front, -1: rear; `x_m` always positive.
 PlateMark draw_plate(const Pen& pen, const Pose& pose, const Plate& plate, float end, float x_m, float z_m);
 /// Light of a pair of lamps as seen by the camera when on.
-void lamp_glows(const Pen& pen, const Pose& pose, float x_m, float y_m, float z_m, float end, Rgb color, float radius_m);
+void lamp_glows(const Pen& pen, const Pose& pose, float x_m, float y_m, float z_m, float end, Rgb color,
+                float radius_m);
 
 }  // namespace wayside::drivers::synthetic

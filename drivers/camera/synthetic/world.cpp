@@ -6,12 +6,13 @@
 #include <cmath>
 
 #include "drivers/camera/synthetic/person.h"
+#include "drivers/camera/synthetic/truck.h"
 #include "drivers/camera/synthetic/two_wheeler.h"
 
 namespace wayside::drivers::synthetic {
 namespace {
 
-constexpr float kRoadReach_m = 110;   // vehicles appear and vanish at this distance from the camera along the road
+constexpr float kRoadReach_m = 110;  // vehicles appear and vanish at this distance from the camera along the road
 constexpr float kWalkReach_m = 50;
 constexpr float kVehicleSpacing_m = 21;  // longest lorry (15 m) and a gap
 
@@ -29,7 +30,14 @@ float radius_of(Kind kind, Furniture furniture) {
 Kind vehicle_kind(std::uint64_t seed) {
   Random random(mix(seed, 0x41D));
   const float k = random.unit();
-  return k < 0.66F ? Kind::car : k < 0.86F ? Kind::truck : Kind::two_wheeler;
+  return k < 0.58F ? Kind::car : k < 0.88F ? Kind::truck : Kind::two_wheeler;
+}
+
+/// A look that fits into a parking strip.
+std::uint64_t van_seed(Random& random) {
+  std::uint64_t seed = random.next();
+  for (int attempt = 0; attempt < 12 && make_truck(seed, 0).length_m > 7; ++attempt) seed = random.next();
+  return seed;
 }
 
 }  // namespace
@@ -120,30 +128,45 @@ void World::add_still(Random& random, Variety variety) {
     if (s.parking_m > 0) {
       for (float x = -45; x < 45; x += random.range(5.6F, 9)) {
         const float k = random.unit();
-        if (k < 0.42F) add_still_actor(Kind::car, {}, {x, side * (s.road_half_m - 1.15F)}, random.chance(0.85F) ? along : along * -1.0F, random.next());
-        else if (k < 0.46F) add_still_actor(Kind::two_wheeler, {}, {x, side * (s.road_half_m - 0.8F)}, {0, side}, random.next());
+        if (k < 0.42F)
+          add_still_actor(Kind::car, {}, {x, side * (s.road_half_m - 1.15F)},
+                          random.chance(0.85F) ? along : along * -1.0F, random.next());
+        else if (k < 0.54F)
+          add_still_actor(Kind::truck, {}, {x, side * (s.road_half_m - 1.2F)}, along, van_seed(random)), x += 4;
+        else if (k < 0.58F)
+          add_still_actor(Kind::two_wheeler, {}, {x, side * (s.road_half_m - 0.8F)}, {0, side}, random.next());
       }
     }
     const float kerb = side * (s.road_half_m + 0.55F);
     for (float x = -40 + random.range(0, 6); x < 60; x += random.range(4, 13)) {
-      static constexpr Furniture kKerbside[] = {Furniture::tree, Furniture::tree, Furniture::lamp, Furniture::bollard, Furniture::sign, Furniture::hydrant, Furniture::bin, Furniture::traffic_light, Furniture::planter, Furniture::bollard};
-      if (random.chance(0.7F)) add_still_actor(Kind::furniture, random.pick(kKerbside), {x, kerb}, {0, -side}, random.next());
+      static constexpr Furniture kKerbside[] = {
+          Furniture::tree,    Furniture::tree, Furniture::lamp,          Furniture::bollard, Furniture::sign,
+          Furniture::hydrant, Furniture::bin,  Furniture::traffic_light, Furniture::planter, Furniture::bollard};
+      if (random.chance(0.7F))
+        add_still_actor(Kind::furniture, random.pick(kKerbside), {x, kerb}, {0, -side}, random.next());
     }
     const float wall = side > 0 ? s.far_wall_y_m : s.near_wall_y_m;
     for (float x = -30; x < 50; x += random.range(5, 16)) {
-      static constexpr Furniture kWallside[] = {Furniture::bench, Furniture::cabinet, Furniture::bin, Furniture::planter, Furniture::bush, Furniture::column, Furniture::shelter};
-      if (random.chance(0.45F)) add_still_actor(Kind::furniture, random.pick(kWallside), {x, wall - side * 0.8F}, {0, -side}, random.next());
-      else if (random.chance(0.2F)) add_still_actor(Kind::two_wheeler, {}, {x, wall - side * 0.6F}, {1, 0}, random.next());
+      static constexpr Furniture kWallside[] = {Furniture::bench,   Furniture::cabinet, Furniture::bin,
+                                                Furniture::planter, Furniture::bush,    Furniture::column,
+                                                Furniture::shelter};
+      if (random.chance(0.45F))
+        add_still_actor(Kind::furniture, random.pick(kWallside), {x, wall - side * 0.8F}, {0, -side}, random.next());
+      else if (random.chance(0.2F))
+        add_still_actor(Kind::two_wheeler, {}, {x, wall - side * 0.6F}, {1, 0}, random.next());
     }
   }
   if (s.far_park)
     for (int i = 0; i < 16; ++i)
-      add_still_actor(Kind::furniture, random.chance(0.8F) ? Furniture::tree : Furniture::bush, {random.range(-60, 60), s.far_wall_y_m + random.range(0, 25)}, {0, -1}, random.next());
+      add_still_actor(Kind::furniture, random.chance(0.8F) ? Furniture::tree : Furniture::bush,
+                      {random.range(-60, 60), s.far_wall_y_m + random.range(0, 25)}, {0, -1}, random.next());
   const int waiting = variety == Variety::varied ? 12 : 7;
   for (int i = 0; i < waiting; ++i) {
     if (!random.chance(s.crowd)) continue;
     const float side = random.chance(0.6F) ? 1.0F : -1.0F;
-    add_still_actor(Kind::person, {}, {random.range(-22, 30), side * (s.road_half_m + random.range(0.5F, s.pavement_m))}, direction(random.unit()), random.next());
+    add_still_actor(Kind::person, {},
+                    {random.range(-22, 30), side * (s.road_half_m + random.range(0.5F, s.pavement_m))},
+                    direction(random.unit()), random.next());
   }
 }
 
@@ -153,20 +176,27 @@ void World::board(const Belt& belt, std::size_t index, int slot, double time_s, 
   const double spacing = static_cast<double>(belt.length_m) / belt.slots;
   float speed = belt.speed_mps;
   if (belt.traffic == Belt::Traffic::walkers) speed *= slot_random.range(0.75F, 1.25F);
-  const double run = static_cast<double>(speed) * time_s + spacing * (static_cast<double>(slot) + 0.35 * static_cast<double>(slot_random.unit())) + 5.0 * belt.length_m;
+  const double run = static_cast<double>(speed) * time_s +
+                     spacing * (static_cast<double>(slot) + 0.35 * static_cast<double>(slot_random.unit())) +
+                     5.0 * belt.length_m;
   const double lap = std::floor(run / static_cast<double>(belt.length_m));
   const auto at = static_cast<float>(run - lap * static_cast<double>(belt.length_m));
-  const std::uint64_t seed = mix(mix(street_.seed, index + 1), mix(static_cast<std::uint64_t>(slot) + 1, static_cast<std::uint64_t>(lap)));
+  const std::uint64_t seed =
+      mix(mix(street_.seed, index + 1), mix(static_cast<std::uint64_t>(slot) + 1, static_cast<std::uint64_t>(lap)));
   Random random(seed);
   if (!random.chance(belt.fill)) return;
   const Vec2 side{-belt.ahead.y, belt.ahead.x};
-  const Vec2 ground = belt.start + belt.ahead * at + side * random.range(-0.3F, 0.3F) * (belt.scatter_m < 1 ? belt.scatter_m / 0.3F : 1);
+  const Vec2 ground = belt.start + belt.ahead * at +
+                      side * random.range(-0.3F, 0.3F) * (belt.scatter_m < 1 ? belt.scatter_m / 0.3F : 1);
   Actor actor;
-  actor.kind = belt.traffic == Belt::Traffic::walkers ? Kind::person : belt.traffic == Belt::Traffic::cycles ? Kind::two_wheeler : vehicle_kind(seed);
+  actor.kind = belt.traffic == Belt::Traffic::walkers  ? Kind::person
+               : belt.traffic == Belt::Traffic::cycles ? Kind::two_wheeler
+                                                       : vehicle_kind(seed);
   actor.pose = {{ground.x, ground.y, 0}, belt.ahead};
   actor.look_seed = random.next();
   // Ids below 4096 belong to what stands still; 6 bits of belt, 4 of slot, the rest counts laps.
-  actor.object_id = static_cast<std::uint32_t>((static_cast<std::uint64_t>(lap) + 1) << 12 | (index & 63) << 6 | static_cast<std::uint64_t>(slot & 63));
+  actor.object_id = static_cast<std::uint32_t>((static_cast<std::uint64_t>(lap) + 1) << 12 | (index & 63) << 6 |
+                                               static_cast<std::uint64_t>(slot & 63));
   actor.travelled_m = at;
   actor.radius_m = radius_of(actor.kind, {});
   if (actors.size() < kMaxMoving) actors.push_back(actor);

@@ -39,8 +39,8 @@ class World {
  private:
   /// A belt that runs along a line: its slots come round again, each time with somebody else on it.
   struct Belt {
-    Vec2 start;         ///< ground point where the belt begins
-    Vec2 ahead{1, 0};   ///< direction of motion
+    Vec2 start;        ///< ground point where the belt begins
+    Vec2 ahead{1, 0};  ///< direction of motion
     float length_m = 0;
     float speed_mps = 0;
     int slots = 0;
