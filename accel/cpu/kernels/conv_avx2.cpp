@@ -9,6 +9,8 @@ class WordDot {
  public:
   static constexpr std::size_t kElementBytes = 2;
   static constexpr std::size_t kSlots = 2;
+  static constexpr std::size_t kDepthwiseBlock = 16;
+  static constexpr std::size_t read_bytes(std::size_t lanes) { return lanes; }
 
   WordDot(std::uint8_t flip, std::int16_t zero_point)
       : flip_(_mm_set1_epi8(static_cast<char>(flip))), zero_point_(_mm256_set1_epi16(zero_point)) {}

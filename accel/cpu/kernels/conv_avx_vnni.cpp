@@ -9,6 +9,8 @@ class VnniDot {
  public:
   static constexpr std::size_t kElementBytes = 1;
   static constexpr std::size_t kSlots = 4;
+  static constexpr std::size_t kDepthwiseBlock = 32;
+  static constexpr std::size_t read_bytes(std::size_t lanes) { return lanes == 32 ? 32 : 24; }
 
   VnniDot(std::uint8_t flip, std::int16_t /*zero_point*/) : flip_(_mm256_set1_epi8(static_cast<char>(flip))) {}
 
@@ -20,6 +22,22 @@ class VnniDot {
     const I second = _mm256_unpacklo_epi8(load_split(source(2)), load_split(source(3)));
     to[0] = _mm256_xor_si256(_mm256_unpacklo_epi16(first, second), flip_);
     to[1] = _mm256_xor_si256(_mm256_unpackhi_epi16(first, second), flip_);
+  }
+
+  template <class Source>
+  void interleave(I (&to)[4], Source source) const {
+    const I r0 = load(source(0));
+    const I r1 = load(source(1));
+    const I r2 = load(source(2));
+    const I r3 = load(source(3));
+    const I first = _mm256_xor_si256(_mm256_unpacklo_epi8(r0, r1), flip_);
+    const I second = _mm256_xor_si256(_mm256_unpacklo_epi8(r2, r3), flip_);
+    const I third = _mm256_xor_si256(_mm256_unpackhi_epi8(r0, r1), flip_);
+    const I fourth = _mm256_xor_si256(_mm256_unpackhi_epi8(r2, r3), flip_);
+    to[0] = _mm256_unpacklo_epi16(first, second);
+    to[1] = _mm256_unpackhi_epi16(first, second);
+    to[2] = _mm256_unpacklo_epi16(third, fourth);
+    to[3] = _mm256_unpackhi_epi16(third, fourth);
   }
 
   static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,

@@ -29,16 +29,14 @@ class DepthwiseConv final : public ConvKernel {
 
  private:
   void pack(const ConvSpec& spec);
-  void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lane, std::size_t channel) const;
+  void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane, std::size_t channel) const;
+  [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel) const;
   void run_strip(const std::uint8_t* picture, std::size_t readable_bytes, std::int32_t y, std::uint8_t* out,
                  std::byte* scratch) const;
   [[nodiscard]] std::size_t slots_per_group() const { return 4 / isa_.element_bytes; }
   [[nodiscard]] std::size_t slot_count() const { return group_count_ * slots_per_group(); }
   [[nodiscard]] std::size_t row_bytes() const { return static_cast<std::size_t>(spec_.in_w) * spec_.out_c; }
-  [[nodiscard]] std::size_t tap_bytes() const { return set_count_ * isa_.depthwise_column_bytes; }
-  [[nodiscard]] std::size_t strip_bytes() const {
-    return align_up(strip_columns_ * group_count_ * isa_.depthwise_column_bytes);
-  }
+  [[nodiscard]] std::size_t strip_bytes() const { return strip_columns_ * group_count_ * kStripLanes * 4; }
   [[nodiscard]] std::size_t expanded_bytes() const { return align_up(row_bytes() + kScratchSlackBytes); }
   [[nodiscard]] std::size_t thread_bytes() const {
     return strip_bytes() + (multiplier_ > 1 ? slot_count() * expanded_bytes() : 0);
@@ -79,39 +77,48 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
 
 void DepthwiseConv::pack(const ConvSpec& spec) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
-  const std::size_t lanes = isa_.depthwise_block;
-  const std::size_t blocks = divide_up(channels, lanes);
-  const std::size_t block_bytes = variant_count_ * spec.kernel_w * group_count_ * tap_bytes();
-  weights_ = AlignedBytes(blocks * block_bytes);
-  requant_.resize(blocks * lanes / kBlockLanes);
-  for (std::size_t i = 0; i < blocks * lanes; ++i) {
-    const std::size_t channel = (i / lanes * lanes) + isa_.depthwise_channel[i % lanes];
-    auto& block = requant_[i / kBlockLanes];
-    if (channel >= channels) {
-      set_lane(block, i % kBlockLanes, spec.requant, stage_.mode, -1, 0);
-      continue;
-    }
-    pack_lane(spec, weights_.data() + (i / lanes * block_bytes), i % lanes, channel);
-    std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
-    if (isa_.element_bytes == 1) {
-      std::int32_t sum = 0;
-      for (std::size_t w = channel; w < spec.weights.size(); w += channels) {
-        sum += weight_value(spec, spec.weights[w]) - spec.weight_zero;
+  const std::size_t padded = divide_up(channels, kBlockLanes) * kBlockLanes;
+  const std::size_t lane_bytes = variant_count_ * spec.kernel_w * group_count_ * set_count_ * 4;
+  weights_ = AlignedBytes((padded + kBlockLanes) * lane_bytes);
+  requant_.resize((padded / kBlockLanes) + 1);
+  for (std::size_t first = 0; first < channels;) {
+    const bool wide = isa_.depthwise_block == kStripLanes && first + kBlockLanes < channels;
+    const std::size_t lanes = wide ? kStripLanes : kBlockLanes;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const std::size_t channel = first + (wide ? isa_.depthwise_channel[lane] : isa_.depthwise_tail_channel[lane]);
+      auto& block = requant_[(first + lane) / kBlockLanes];
+      if (channel >= channels) {
+        set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
+        continue;
       }
-      bias = wrapping_sub(bias, wrapping_mul(zero_point_, sum));
+      pack_lane(spec, weights_.data() + (first * lane_bytes), lanes, lane, channel);
+      set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel),
+               folded_bias(spec, channel));
     }
-    set_lane(block, i % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel), bias);
+    first += lanes;
   }
 }
 
-void DepthwiseConv::pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lane, std::size_t channel) const {
+/// Where activations stay unsigned bytes, their zero point goes into the bias.
+std::int32_t DepthwiseConv::folded_bias(const ConvSpec& spec, std::size_t channel) const {
+  const std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
+  if (isa_.element_bytes != 1) return bias;
+  std::int32_t sum = 0;
+  for (std::size_t w = channel; w < spec.weights.size(); w += spec.out_c) {
+    sum += weight_value(spec, spec.weights[w]) - spec.weight_zero;
+  }
+  return wrapping_sub(bias, wrapping_mul(zero_point_, sum));
+}
+
+void DepthwiseConv::pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane,
+                              std::size_t channel) const {
   const std::size_t slots = slots_per_group();
   for (std::size_t variant = 0; variant < variant_count_; ++variant) {
     for (std::size_t j = 0; j < static_cast<std::size_t>(spec.kernel_w); ++j) {
       for (std::size_t i = 0; i < static_cast<std::size_t>(spec.kernel_h); ++i) {
         const std::size_t slot = (variant * spec.stride_h) + i;
         const std::size_t tap = (((variant * spec.kernel_w) + j) * group_count_) + (slot / slots);
-        std::byte* at = to + (tap * tap_bytes()) + (lane * 4) + (slot % slots * isa_.element_bytes);
+        std::byte* at = to + (tap * set_count_ * lanes * 4) + (lane * 4) + (slot % slots * isa_.element_bytes);
         const std::size_t from = (((i * spec.kernel_w) + j) * spec.out_c) + channel;
         const std::int32_t w = weight_value(spec, spec.weights[from]) - spec.weight_zero;
         if (isa_.element_bytes == 2) {
@@ -120,7 +127,7 @@ void DepthwiseConv::pack_lane(const ConvSpec& spec, std::byte* to, std::size_t l
         } else {
           const std::int32_t first = set_count_ == 1 ? w : w / 2;
           *at = static_cast<std::byte>(first);
-          if (set_count_ == 2) at[isa_.depthwise_column_bytes] = static_cast<std::byte>(w - first);
+          if (set_count_ == 2) at[lanes * 4] = static_cast<std::byte>(w - first);
         }
       }
     }

@@ -23,6 +23,8 @@ enum class RequantMode : std::uint8_t {
 };
 
 inline constexpr std::size_t kBlockLanes = 16;
+/// Most lanes of a depthwise block.
+inline constexpr std::size_t kStripLanes = 2 * kBlockLanes;
 
 /// Constants of 16 accumulator lanes. The lane -> channel order is the instruction set's own.
 struct alignas(64) RequantBlock {
@@ -83,7 +85,7 @@ struct DepthwiseArgs {
   std::int16_t zero_point = 0;  ///< subtracted where bytes are widened; in the domain after the xor
   const std::byte* weights = nullptr;
   const RequantBlock* requant = nullptr;
-  std::byte* strip = nullptr;  ///< scratch, 64-byte aligned, strip_columns * depthwise_column_bytes * group_count
+  std::byte* strip = nullptr;               ///< scratch, 64-byte aligned, strip_columns * group_count * kStripLanes * 4
   std::uint8_t* const* out_rows = nullptr;  ///< variant_count rows of out_w * channel_count bytes
   OutputStage stage;
 };
@@ -94,12 +96,12 @@ inline constexpr std::size_t kScratchSlackBytes = 64;
 /// What one instruction set offers to the drivers.
 struct Isa {
   Level level = Level::reference;
-  std::size_t element_bytes = 1;            ///< of an activation in a k_group: 4 / element_bytes are slots per group
-  std::size_t depthwise_block = 16;         ///< channels per block
-  std::size_t depthwise_column_bytes = 64;  ///< of one group of one strip column
-  std::array<std::uint8_t, kBlockLanes> gemm_channel{};           ///< lane -> channel in a block of 16
-  std::array<std::uint8_t, 2 * kBlockLanes> depthwise_channel{};  ///< lane -> channel in a block
-  std::size_t row_tile = 6;                                       ///< rows that share one pass
+  std::size_t element_bytes = 1;     ///< of an activation in a k_group: 4 / element_bytes are slots per group
+  std::size_t depthwise_block = 16;  ///< channels per block; 32: with a block of 16 where no more than 16 are left
+  std::array<std::uint8_t, kBlockLanes> gemm_channel{};            ///< lane -> channel in a block of 16
+  std::array<std::uint8_t, kStripLanes> depthwise_channel{};       ///< lane -> channel in a block of 32
+  std::array<std::uint8_t, kBlockLanes> depthwise_tail_channel{};  ///< lane -> channel in a block of 16
+  std::size_t row_tile = 6;                                        ///< rows that share one pass
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*depthwise)(const DepthwiseArgs& args) = nullptr;
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.

@@ -23,9 +23,18 @@ inline I broadcast_dword(const std::uint8_t* from) {
   return _mm256_set1_epi32(value);
 }
 
+/// The same pointer, but new to the compiler: constants behind it become memory operands of each instruction instead of
+/// being kept in registers that do not suffice and spilled around the loop.
+template <class T>
+inline const T* opaque(const T* pointer) {
+  asm volatile("" : "+r"(pointer));
+  return pointer;
+}
+
 /// Eight sums to eight scaled values (no zero point yet), lanes kept in order. `lane` is 0 or 8.
 template <RequantMode kMode>
-inline I scale_sums(I sum, const RequantBlock& block, std::size_t lane) {
+inline I scale_sums(I sum, const RequantBlock& constants, std::size_t lane) {
+  const RequantBlock& block = *opaque(&constants);
   I x = sum;
   if constexpr (kMode == RequantMode::symmetric) x = _mm256_abs_epi32(x);
   if constexpr (kMode == RequantMode::general) x = _mm256_sllv_epi32(x, load(&block.left[lane]));
@@ -68,6 +77,16 @@ inline I finish_pair(I a0, I a1, I b0, I b1, const RequantBlock& block, const St
   return _mm256_permute4x64_epi64(_mm256_xor_si256(bytes, stage.flip), 0xD8);
 }
 
+/// One pixel of 32 channels: sums hold channels {0-3, 16-19}, {4-7, 20-23}, {8-11, 24-27}, {12-15, 28-31}.
+template <RequantMode kMode>
+inline I finish_wide(const I (&sums)[4], const RequantBlock* block, const StageVectors& stage) {
+  const I a = _mm256_packs_epi32(scale_sums<kMode>(sums[0], block[0], 0), scale_sums<kMode>(sums[1], block[0], 8));
+  const I b = _mm256_packs_epi32(scale_sums<kMode>(sums[2], block[1], 0), scale_sums<kMode>(sums[3], block[1], 8));
+  I bytes = _mm256_packs_epi16(_mm256_adds_epi16(a, stage.zero_point), _mm256_adds_epi16(b, stage.zero_point));
+  bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max);
+  return _mm256_xor_si256(bytes, stage.flip);
+}
+
 inline void store_some(std::uint8_t* to, __m128i bytes, std::size_t count) {
   if (count >= kBlockLanes) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
@@ -85,6 +104,15 @@ inline void store_some(std::uint8_t* to, __m128i bytes, std::size_t count) {
 inline void store_pair(std::uint8_t* a, std::uint8_t* b, I bytes, std::size_t count) {
   store_some(a, _mm256_castsi256_si128(bytes), count);
   store_some(b, _mm256_extracti128_si256(bytes, 1), count);
+}
+
+inline void store_wide(std::uint8_t* to, I bytes, std::size_t count) {
+  if (count >= 32) {
+    store(to, bytes);
+    return;
+  }
+  store_some(to, _mm256_castsi256_si128(bytes), count);
+  if (count > kBlockLanes) store_some(to + kBlockLanes, _mm256_extracti128_si256(bytes, 1), count - kBlockLanes);
 }
 
 template <RequantMode kMode, int kRows>
@@ -167,31 +195,26 @@ void gemm(const GemmArgs& args) {
   }
 }
 
-constexpr std::size_t kColumnBytes = 64;  // one group of one strip column: 16 channels x 4 bytes
-/// Dot::load_slot reads 24 bytes for 16 channels.
-constexpr std::size_t kSlotReadBytes = 24;
-
-/// Channels [channel, channel + 16) of one input column into the strip, slots interleaved.
-template <class Dot, class Source>
+/// Channels [channel, channel + kLanes) of one input column into the strip, slots interleaved.
+template <class Dot, std::size_t kLanes, class Source>
 inline void build_column(const DepthwiseArgs& args, std::byte* to, const Dot& dot, Source source) {
-  for (std::size_t group = 0; group < args.group_count; ++group) {
-    I vectors[2];
+  for (std::size_t group = 0; group < args.group_count; ++group, to += kLanes * 4) {
+    I vectors[kLanes / 8];
     const std::size_t slot = group * Dot::kSlots;
     dot.interleave(vectors, [&](std::size_t i) { return source(slot + i); });
-    store(to + (group * kColumnBytes), vectors[0]);
-    store(to + (group * kColumnBytes) + 32, vectors[1]);
+    for (std::size_t v = 0; v < kLanes / 8; ++v) store(to + (v * 32), vectors[v]);
   }
 }
 
-template <class Dot>
-void build_strip(const DepthwiseArgs& args, const Dot& dot, std::size_t channel, std::size_t readable_bytes) {
-  const std::size_t column_bytes = kColumnBytes * args.group_count;
+template <class Dot, std::size_t kLanes>
+void build_strip(const DepthwiseArgs& args, const Dot& dot, std::size_t channel) {
+  const std::size_t column_bytes = kLanes * 4 * args.group_count;
   alignas(32) std::uint8_t padding[32];
   std::memset(padding, args.zero_byte, sizeof padding);
   std::byte* to = args.strip;
   const auto pad = [&](std::size_t count) {
     for (; count > 0; --count, to += column_bytes) {
-      build_column(args, to, dot, [&](std::size_t) { return padding; });
+      build_column<Dot, kLanes>(args, to, dot, [&](std::size_t) { return padding; });
     }
   };
   pad(args.pad_left);
@@ -199,77 +222,122 @@ void build_strip(const DepthwiseArgs& args, const Dot& dot, std::size_t channel,
   const std::size_t wanted = args.strip_columns - args.pad_left;
   const std::size_t columns = wanted < args.picture_columns ? wanted : args.picture_columns;
   for (std::size_t x = 0; x < columns; ++x, offset += args.channel_count, to += column_bytes) {
-    if (offset + kSlotReadBytes <= readable_bytes) {
-      build_column(args, to, dot, [&](std::size_t slot) { return args.rows[slot] + offset; });
+    if (offset + Dot::read_bytes(kLanes) <= args.readable_bytes) {
+      build_column<Dot, kLanes>(args, to, dot, [&](std::size_t slot) { return args.rows[slot] + offset; });
       continue;
     }
-    alignas(32) std::uint8_t edge[8][32] = {};
+    alignas(32) std::uint8_t edge[Dot::kSlots][32] = {};
     const std::size_t left = args.channel_count - channel;
-    build_column(args, to, dot, [&](std::size_t slot) -> const std::uint8_t* {
-      std::uint8_t* copy = edge[slot % 8];
-      for (std::size_t i = 0; i < left && i < kBlockLanes; ++i) copy[i] = args.rows[slot][offset + i];
+    build_column<Dot, kLanes>(args, to, dot, [&](std::size_t slot) -> const std::uint8_t* {
+      std::uint8_t* copy = edge[slot % Dot::kSlots];
+      for (std::size_t i = 0; i < left && i < kLanes; ++i) copy[i] = args.rows[slot][offset + i];
       return copy;
     });
   }
   pad(wanted - columns);
 }
 
-/// One output row of 16 channels, two pixels at a time. kWidth, kGroups, kSets: 0 = taken from args.
-template <class Dot, RequantMode kMode, int kWidth, int kGroups, int kSets>
-inline void depthwise_row(const DepthwiseArgs& args, const StageVectors& stage, const std::byte* weights,
-                          const RequantBlock& block, std::uint8_t* out, std::size_t count) {
+/// Sums of kPixels neighbouring pixels of one output row. kWidth, kGroups, kSets: 0 = taken from args.
+template <class Dot, int kWidth, int kGroups, int kSets, int kVectors, int kPixels>
+inline void depthwise_sums(const DepthwiseArgs& args, const std::byte* const (&columns)[kPixels], const std::byte* w,
+                           const RequantBlock* block, I (&sums)[kPixels][kVectors]) {
   const std::size_t width = kWidth != 0 ? kWidth : args.kernel_w;
   const std::size_t groups = kGroups != 0 ? kGroups : args.group_count;
   const std::size_t sets = kSets != 0 ? kSets : args.set_count;
-  const std::size_t column_bytes = kColumnBytes * groups;
-  const std::size_t step_bytes = column_bytes * args.stride_w;
-  const std::size_t tap_bytes = column_bytes * args.dilation_w;
-  const std::byte* column = args.strip;
-  for (std::size_t x = 0; x < args.out_w; x += 2, column += 2 * step_bytes) {
-    const std::size_t next = x + 1 < args.out_w ? 1 : 0;
-    const std::byte* a = column;
-    const std::byte* b = column + (next * step_bytes);
-    const std::byte* w = weights;
-    I a0 = load(&block.bias[0]);
-    I a1 = load(&block.bias[8]);
-    I b0 = a0;
-    I b1 = a1;
+  constexpr std::size_t kGroupBytes = kVectors * 32;
+  const std::size_t tap_bytes = kGroupBytes * groups * args.dilation_w;
+#pragma GCC unroll 2
+  for (int pixel = 0; pixel < kPixels; ++pixel) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) sums[pixel][v] = load(&block[v / 2].bias[v % 2 * 8]);
+  }
+  std::size_t tap = 0;
 #pragma GCC unroll 5
-    for (std::size_t j = 0; j < width; ++j, a += tap_bytes, b += tap_bytes) {
+  for (std::size_t j = 0; j < width; ++j, tap += tap_bytes) {
+#pragma GCC unroll 3
+    for (std::size_t group = 0; group < groups; ++group) {
+      I q[kPixels][kVectors];
 #pragma GCC unroll 2
-      for (std::size_t group = 0; group < groups; ++group) {
-        const I qa0 = load(a + (group * kColumnBytes));
-        const I qa1 = load(a + (group * kColumnBytes) + 32);
-        const I qb0 = load(b + (group * kColumnBytes));
-        const I qb1 = load(b + (group * kColumnBytes) + 32);
+      for (int pixel = 0; pixel < kPixels; ++pixel) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) q[pixel][v] = load(columns[pixel] + tap + (group * kGroupBytes) + (v * 32));
+      }
 #pragma GCC unroll 2
-        for (std::size_t set = 0; set < sets; ++set, w += kColumnBytes) {
-          const I w0 = load(w);
-          const I w1 = load(w + 32);
-          a0 = Dot::add(a0, qa0, w0);
-          a1 = Dot::add(a1, qa1, w1);
-          b0 = Dot::add(b0, qb0, w0);
-          b1 = Dot::add(b1, qb1, w1);
+      for (std::size_t set = 0; set < sets; ++set, w += kGroupBytes) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) {
+          const I weights = load(w + (v * 32));
+#pragma GCC unroll 2
+          for (int pixel = 0; pixel < kPixels; ++pixel) {
+            sums[pixel][v] = Dot::add(sums[pixel][v], q[pixel][v], weights);
+          }
         }
       }
     }
-    const I bytes = finish_pair<kMode>(a0, a1, b0, b1, block, stage);
+  }
+}
+
+/// One output row of kVectors * 8 channels: two pixels at a time where they share a packed register, else one.
+template <class Dot, RequantMode kMode, int kWidth, int kGroups, int kSets, int kVectors>
+inline void depthwise_row(const DepthwiseArgs& args, const StageVectors& stage, const std::byte* weights,
+                          const RequantBlock* block, std::uint8_t* out, std::size_t count) {
+  const std::size_t step_bytes = kVectors * 32 * args.group_count * args.stride_w;
+  const std::byte* column = args.strip;
+  if constexpr (kVectors == 4) {
+    for (std::size_t x = 0; x < args.out_w; ++x, column += step_bytes, out += args.channel_count) {
+      I sums[1][kVectors];
+      depthwise_sums<Dot, kWidth, kGroups, kSets, kVectors, 1>(args, {column}, weights, block, sums);
+      store_wide(out, finish_wide<kMode>(sums[0], block, stage), count);
+    }
+    return;
+  }
+  for (std::size_t x = 0; x < args.out_w; x += 2, column += 2 * step_bytes) {
+    const std::size_t next = x + 1 < args.out_w ? 1 : 0;
     std::uint8_t* to = out + (x * args.channel_count);
+    I sums[2][kVectors];
+    depthwise_sums<Dot, kWidth, kGroups, kSets, kVectors, 2>(args, {column, column + (next * step_bytes)}, weights,
+                                                             block, sums);
+    const I bytes = finish_pair<kMode>(sums[0][0], sums[0][1], sums[1][0], sums[1][1], *block, stage);
     store_pair(to, to + (next * args.channel_count), bytes, count);
   }
 }
 
-template <class Dot, RequantMode kMode>
+template <class Dot, RequantMode kMode, int kVectors>
 inline void depthwise_row_any(const DepthwiseArgs& args, const StageVectors& stage, const std::byte* weights,
-                              const RequantBlock& block, std::uint8_t* out, std::size_t count) {
+                              const RequantBlock* block, std::uint8_t* out, std::size_t count) {
   constexpr int kGroups3 = (3 + Dot::kSlots - 1) / Dot::kSlots;
   constexpr int kGroups5 = (5 + Dot::kSlots - 1) / Dot::kSlots;
   if (args.set_count == 1 && args.kernel_w == 3 && args.group_count == kGroups3) {
-    depthwise_row<Dot, kMode, 3, kGroups3, 1>(args, stage, weights, block, out, count);
+    depthwise_row<Dot, kMode, 3, kGroups3, 1, kVectors>(args, stage, weights, block, out, count);
   } else if (args.set_count == 1 && args.kernel_w == 5 && args.group_count == kGroups5) {
-    depthwise_row<Dot, kMode, 5, kGroups5, 1>(args, stage, weights, block, out, count);
+    depthwise_row<Dot, kMode, 5, kGroups5, 1, kVectors>(args, stage, weights, block, out, count);
   } else {
-    depthwise_row<Dot, kMode, 0, 0, 0>(args, stage, weights, block, out, count);
+    depthwise_row<Dot, kMode, 0, 0, 0, kVectors>(args, stage, weights, block, out, count);
+  }
+}
+
+/// All variants of one block of channels.
+template <class Dot, int kVectors>
+void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, std::size_t channel) {
+  build_strip<Dot, kVectors * 8>(args, dot, channel);
+  const std::size_t tap_bytes = args.group_count * args.set_count * 4;  // of one channel
+  const std::byte* weights = args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes);
+  const RequantBlock* block = args.requant + (channel / kBlockLanes);
+  const std::size_t left = args.channel_count - channel;
+  for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
+    std::uint8_t* out = args.out_rows[variant] + channel;
+    switch (args.stage.mode) {
+      case RequantMode::rectified:
+        depthwise_row_any<Dot, RequantMode::rectified, kVectors>(args, stage, weights, block, out, left);
+        break;
+      case RequantMode::symmetric:
+        depthwise_row_any<Dot, RequantMode::symmetric, kVectors>(args, stage, weights, block, out, left);
+        break;
+      case RequantMode::general:
+        depthwise_row_any<Dot, RequantMode::general, kVectors>(args, stage, weights, block, out, left);
+        break;
+    }
+    weights += kVectors * 8 * args.kernel_w * tap_bytes;
   }
 }
 
@@ -277,28 +345,11 @@ template <class Dot>
 void depthwise(const DepthwiseArgs& args) {
   const StageVectors stage(args.stage);
   const Dot dot(args.flip, args.zero_point);
-  const std::size_t variant_bytes = args.kernel_w * args.group_count * args.set_count * kColumnBytes;
-  for (std::size_t channel = 0; channel < args.channel_count; channel += kBlockLanes) {
-    build_strip(args, dot, channel, args.readable_bytes);
-    const std::size_t block_index = channel / kBlockLanes;
-    const RequantBlock& block = args.requant[block_index];
-    const std::byte* weights = args.weights + (block_index * args.packed_variants * variant_bytes);
-    for (std::size_t variant = 0; variant < args.variant_count; ++variant, weights += variant_bytes) {
-      std::uint8_t* out = args.out_rows[variant] + channel;
-      const std::size_t left = args.channel_count - channel;
-      switch (args.stage.mode) {
-        case RequantMode::rectified:
-          depthwise_row_any<Dot, RequantMode::rectified>(args, stage, weights, block, out, left);
-          break;
-        case RequantMode::symmetric:
-          depthwise_row_any<Dot, RequantMode::symmetric>(args, stage, weights, block, out, left);
-          break;
-        case RequantMode::general:
-          depthwise_row_any<Dot, RequantMode::general>(args, stage, weights, block, out, left);
-          break;
-      }
-    }
+  std::size_t channel = 0;
+  if constexpr (Dot::kDepthwiseBlock == 32) {
+    for (; channel + 16 < args.channel_count; channel += 32) depthwise_block<Dot, 4>(args, stage, dot, channel);
   }
+  for (; channel < args.channel_count; channel += 16) depthwise_block<Dot, 2>(args, stage, dot, channel);
 }
 
 /// 16 channels as 8 + 8: the low halves of both 128-bit lanes, so that unpacks within lanes keep the channels together.
@@ -315,15 +366,22 @@ constexpr std::uint8_t packed_channel(std::size_t lane) {
   return static_cast<std::uint8_t>((half * 8) + (vector * 4) + (lane % 4));
 }
 
+/// Lane -> channel of a 32-channel block, see finish_wide.
+constexpr std::uint8_t wide_channel(std::size_t lane) {
+  return static_cast<std::uint8_t>((lane % 8 / 4 * 16) + (lane / 8 * 4) + (lane % 4));
+}
+
 template <class Dot>
 Isa make_isa(Level level) {
   Isa isa;
   isa.level = level;
   isa.element_bytes = Dot::kElementBytes;
+  isa.depthwise_block = Dot::kDepthwiseBlock;
   for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
     isa.gemm_channel[lane] = packed_channel(lane);
-    isa.depthwise_channel[lane] = packed_channel(lane);
+    isa.depthwise_tail_channel[lane] = packed_channel(lane);
   }
+  for (std::size_t lane = 0; lane < 2 * kBlockLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
   isa.gemm = gemm<Dot>;
   isa.depthwise = depthwise<Dot>;
   isa.convert = Dot::convert;
