@@ -19,22 +19,31 @@ using base::Result;
 constexpr std::int32_t kMaxDetections = 10'000;
 constexpr std::int32_t kMaxClasses = 100'000;
 
-Result<float> positive(const flexbuffers::Map& map, const char* key) {
-  const auto value = map[key].AsFloat();
-  if (!std::isfinite(value) || value <= 0) return fail(Code::corrupt, std::format("option {} is not positive", key));
-  return value;
+/// Strings and missing keys would silently read as 0.
+Result<double> number(const flexbuffers::Map& map, const char* key) {
+  const auto value = map[key];
+  if (!value.IsNumeric()) return fail(Code::corrupt, std::format("option {} is missing or not a number", key));
+  return value.AsDouble();
 }
 
-Result<float> fraction(const flexbuffers::Map& map, const char* key) {
-  const auto value = map[key].AsFloat();
+Result<float> positive(const flexbuffers::Map& map, const char* key) {
+  WAYSIDE_TRY(const double value, number(map, key));
+  const auto rounded = static_cast<float>(value);
+  if (!std::isfinite(rounded) || rounded <= 0)
+    return fail(Code::corrupt, std::format("option {} is not positive", key));
+  return rounded;
+}
+
+Result<float> threshold(const flexbuffers::Map& map, const char* key) {
+  WAYSIDE_TRY(const double value, number(map, key));
   // Trained models carry thresholds such as 1e-8, 0 or -inf for "keep all".
-  if (std::isnan(value) || value > 1) return fail(Code::corrupt, std::format("option {} is not below 1", key));
-  return value;
+  if (!(value <= 1)) return fail(Code::corrupt, std::format("option {} is above 1", key));
+  return static_cast<float>(value);
 }
 
 Result<std::int32_t> count(const flexbuffers::Map& map, const char* key, std::int32_t max) {
-  const std::int64_t value = map[key].AsInt64();
-  if (value < 1 || value > max) {
+  WAYSIDE_TRY(const double value, number(map, key));
+  if (!(value >= 1 && value <= max)) {
     return fail(Code::corrupt, std::format("option {} is {}, expected 1..{}", key, value, max));
   }
   return static_cast<std::int32_t>(value);
@@ -53,8 +62,8 @@ Result<void> read_options(std::span<const std::byte> bytes, SsdHead& head) {
   WAYSIDE_TRY(head.x_scale, positive(map, "x_scale"));
   WAYSIDE_TRY(head.h_scale, positive(map, "h_scale"));
   WAYSIDE_TRY(head.w_scale, positive(map, "w_scale"));
-  WAYSIDE_TRY(head.score_threshold, fraction(map, "nms_score_threshold"));
-  WAYSIDE_TRY(head.iou_threshold, fraction(map, "nms_iou_threshold"));
+  WAYSIDE_TRY(head.score_threshold, threshold(map, "nms_score_threshold"));
+  WAYSIDE_TRY(head.iou_threshold, threshold(map, "nms_iou_threshold"));
   WAYSIDE_TRY(head.max_detections, count(map, "max_detections", kMaxDetections));
   WAYSIDE_TRY(head.max_classes_per_detection, count(map, "max_classes_per_detection", kMaxClasses));
   WAYSIDE_TRY(head.class_count, count(map, "num_classes", kMaxClasses));
