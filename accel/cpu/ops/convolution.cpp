@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: checks, then a ConvKernel of the chosen instruction set.
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -32,7 +33,8 @@ Result<void> check_filter(const NodeView& node, std::int32_t channel_dimension, 
   return {};
 }
 
-Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t input, std::int32_t channels) {
+Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t input, std::int32_t channels,
+                                            std::int64_t sum_length) {
   if (!node.has_input(input)) return std::vector<std::int32_t>{};
   const Tensor& bias = node.input(input);
   if (bias.shape.element_count() != static_cast<std::size_t>(channels)) {
@@ -40,8 +42,10 @@ Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t in
                              to_string(bias.shape), channels);
   }
   WAYSIDE_TRY(auto values, node.constant_i32(input, static_cast<std::size_t>(channels)));
+  constexpr std::int64_t kMaxProduct = 255 * 255;
+  const std::int64_t limit = std::numeric_limits<std::int32_t>::max() - sum_length * kMaxProduct;
   for (const std::int32_t value : values) {
-    if (value < -kMaxBias || value > kMaxBias) {
+    if (value < -limit || value > limit) {
       return NodeView::corrupt("bias tensor {} holds {}; its sums may overflow", node.input_number(input), value);
     }
   }
@@ -92,7 +96,7 @@ Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct produ
   const Tensor& filter = node.input(1);
   const std::int64_t sum_length = std::int64_t{spec.kernel_h} * spec.kernel_w * (spec.depthwise ? 1 : spec.in_c);
   if (sum_length > kMaxSumLength) return NodeView::unsupported("{} terms in one sum", sum_length);
-  WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c));
+  WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c, sum_length));
   WAYSIDE_TRY(spec.requant, conv_requant(node, spec.out_c, product));
   spec.is_unsigned = filter.type == DType::u8;
   spec.in_zero = node.input(0).quantization.zero_point;
