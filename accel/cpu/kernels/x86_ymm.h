@@ -23,39 +23,46 @@ inline I broadcast_dword(const std::uint8_t* from) {
   return _mm256_set1_epi32(value);
 }
 
-/// The same pointer, but new to the compiler: constants behind it become memory operands of each instruction instead of
-/// being kept in registers that do not suffice and spilled around the loop.
+/// The same pointer, but new to the compiler: what lies behind it is loaded where it is used, instead of being kept in
+/// registers that do not suffice and spilled around the loop.
 template <class T>
 inline const T* opaque(const T* pointer) {
   asm volatile("" : "+r"(pointer));
   return pointer;
 }
 
-/// Eight sums to eight scaled values (no zero point yet), lanes kept in order. `lane` is 0 or 8.
-template <RequantMode kMode>
-inline I scale_sums(I sum, const RequantBlock& constants, std::size_t lane) {
-  const RequantBlock& block = *opaque(&constants);
-  I x = sum;
-  if constexpr (kMode == RequantMode::symmetric) x = _mm256_abs_epi32(x);
-  if constexpr (kMode == RequantMode::general) x = _mm256_sllv_epi32(x, load(&block.left[lane]));
-  I even = _mm256_mul_epi32(x, load(&block.multiplier[lane]));
-  I odd = _mm256_mul_epi32(_mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(x))),
-                           load(&block.multiplier_odd[lane]));
-  even = _mm256_add_epi64(even, load(&block.round_even[lane / 2]));
-  odd = _mm256_add_epi64(odd, load(&block.round_odd[lane / 2]));
-  if constexpr (kMode == RequantMode::general) {
-    even = _mm256_slli_epi64(even, 1);
-    odd = _mm256_slli_epi64(odd, 1);
+/// Sums of lanes [lane, lane + 8) of kCount pixels to scaled values (no zero point yet), in place, in order. The
+/// constants are loaded once for all pixels.
+template <RequantMode kMode, int kCount>
+inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::size_t lane) {
+  const RequantBlock& block = *opaque(constants);
+  const I multiplier = load(&block.multiplier[lane]);
+  const I multiplier_odd = load(&block.multiplier_odd[lane]);
+  const I round_even = load(&block.round_even[lane / 2]);
+  const I round_odd = load(&block.round_odd[lane / 2]);
+  const I right = load(&block.right[lane]);
+#pragma GCC unroll 6
+  for (int i = 0; i < kCount; ++i) {
+    I x = sums[i];
+    if constexpr (kMode == RequantMode::symmetric) x = _mm256_abs_epi32(x);
+    if constexpr (kMode == RequantMode::general) x = _mm256_sllv_epi32(x, load(&block.left[lane]));
+    I even = _mm256_mul_epi32(x, multiplier);
+    I odd = _mm256_mul_epi32(_mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(x))), multiplier_odd);
+    even = _mm256_add_epi64(even, round_even);
+    odd = _mm256_add_epi64(odd, round_odd);
+    if constexpr (kMode == RequantMode::general) {
+      even = _mm256_slli_epi64(even, 1);
+      odd = _mm256_slli_epi64(odd, 1);
+    }
+    const I even_high = _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(even)));
+    I high = _mm256_blend_epi32(even_high, odd, 0xAA);
+    if constexpr (kMode == RequantMode::general) {
+      const I sign = _mm256_and_si256(_mm256_srai_epi32(high, 31), load(&block.sign_mask[lane]));
+      high = _mm256_add_epi32(_mm256_add_epi32(high, load(&block.half[lane])), sign);
+    }
+    const I scaled = _mm256_srav_epi32(high, right);
+    sums[i] = kMode == RequantMode::symmetric ? _mm256_sign_epi32(scaled, sums[i]) : scaled;
   }
-  const I even_high = _mm256_castps_si256(_mm256_movehdup_ps(_mm256_castsi256_ps(even)));
-  I high = _mm256_blend_epi32(even_high, odd, 0xAA);
-  if constexpr (kMode == RequantMode::general) {
-    const I sign = _mm256_and_si256(_mm256_srai_epi32(high, 31), load(&block.sign_mask[lane]));
-    high = _mm256_add_epi32(_mm256_add_epi32(high, load(&block.half[lane])), sign);
-  }
-  const I scaled = _mm256_srav_epi32(high, load(&block.right[lane]));
-  if constexpr (kMode == RequantMode::symmetric) return _mm256_sign_epi32(scaled, sum);
-  return scaled;
 }
 
 struct StageVectors {
@@ -67,24 +74,10 @@ struct StageVectors {
         flip(_mm256_set1_epi8(static_cast<char>(stage.flip))) {}
 };
 
-/// Two pixels of 16 channels each: sums a0, a1 (b0, b1) hold channels {0-3, 8-11}, {4-7, 12-15}. Gives 16 + 16 bytes.
-template <RequantMode kMode>
-inline I finish_pair(I a0, I a1, I b0, I b1, const RequantBlock& block, const StageVectors& stage) {
-  const I a = _mm256_packs_epi32(scale_sums<kMode>(a0, block, 0), scale_sums<kMode>(a1, block, 8));
-  const I b = _mm256_packs_epi32(scale_sums<kMode>(b0, block, 0), scale_sums<kMode>(b1, block, 8));
-  I bytes = _mm256_packs_epi16(_mm256_adds_epi16(a, stage.zero_point), _mm256_adds_epi16(b, stage.zero_point));
-  bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max);
-  return _mm256_permute4x64_epi64(_mm256_xor_si256(bytes, stage.flip), 0xD8);
-}
-
-/// One pixel of 32 channels: sums hold channels {0-3, 16-19}, {4-7, 20-23}, {8-11, 24-27}, {12-15, 28-31}.
-template <RequantMode kMode>
-inline I finish_wide(const I (&sums)[4], const RequantBlock* block, const StageVectors& stage) {
-  const I a = _mm256_packs_epi32(scale_sums<kMode>(sums[0], block[0], 0), scale_sums<kMode>(sums[1], block[0], 8));
-  const I b = _mm256_packs_epi32(scale_sums<kMode>(sums[2], block[1], 0), scale_sums<kMode>(sums[3], block[1], 8));
-  I bytes = _mm256_packs_epi16(_mm256_adds_epi16(a, stage.zero_point), _mm256_adds_epi16(b, stage.zero_point));
-  bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max);
-  return _mm256_xor_si256(bytes, stage.flip);
+inline I to_bytes(I words_a, I words_b, const StageVectors& stage) {
+  const I bytes =
+      _mm256_packs_epi16(_mm256_adds_epi16(words_a, stage.zero_point), _mm256_adds_epi16(words_b, stage.zero_point));
+  return _mm256_xor_si256(_mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max), stage.flip);
 }
 
 inline void store_some(std::uint8_t* to, __m128i bytes, std::size_t count) {
@@ -115,14 +108,36 @@ inline void store_wide(std::uint8_t* to, I bytes, std::size_t count) {
   if (count > kBlockLanes) store_some(to + kBlockLanes, _mm256_extracti128_si256(bytes, 1), count - kBlockLanes);
 }
 
+/// kRows pixels of 16 channels: sums[0] holds channels {0-3, 8-11}, sums[1] {4-7, 12-15}. Pixels are `stride` bytes
+/// apart; the last of an odd number is packed with itself.
 template <RequantMode kMode, int kRows>
-inline void finish_tile(const I (&sums)[kRows][2], const RequantBlock& block, const StageVectors& stage,
-                        std::uint8_t* out, std::size_t out_stride, std::size_t count) {
+inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
+                        std::size_t stride, std::size_t count) {
+  scale_sums<kMode, kRows>(sums[0], block, 0);
+  scale_sums<kMode, kRows>(sums[1], block, 8);
 #pragma GCC unroll 3
   for (int row = 0; row < kRows; row += 2) {
     const int next = row + 1 < kRows ? row + 1 : row;
-    const I bytes = finish_pair<kMode>(sums[row][0], sums[row][1], sums[next][0], sums[next][1], block, stage);
-    store_pair(out + (row * out_stride), out + (next * out_stride), bytes, count);
+    const I bytes = to_bytes(_mm256_packs_epi32(sums[0][row], sums[1][row]),
+                             _mm256_packs_epi32(sums[0][next], sums[1][next]), stage);
+    store_pair(out + (row * stride), out + (next * stride), _mm256_permute4x64_epi64(bytes, 0xD8), count);
+  }
+}
+
+/// The same for kRows pixels of 32 channels: {0-3, 16-19}, {4-7, 20-23}, {8-11, 24-27}, {12-15, 28-31}.
+template <RequantMode kMode, int kRows>
+inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
+                        std::size_t stride, std::size_t count) {
+  scale_sums<kMode, kRows>(sums[0], block, 0);
+  scale_sums<kMode, kRows>(sums[1], block, 8);
+  scale_sums<kMode, kRows>(sums[2], block + 1, 0);
+  scale_sums<kMode, kRows>(sums[3], block + 1, 8);
+#pragma GCC unroll 2
+  for (int row = 0; row < kRows; ++row) {
+    store_wide(
+        out + (row * stride),
+        to_bytes(_mm256_packs_epi32(sums[0][row], sums[1][row]), _mm256_packs_epi32(sums[2][row], sums[3][row]), stage),
+        count);
   }
 }
 
@@ -134,19 +149,19 @@ inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size
   const std::size_t k_bytes = args.k_group_count * 4;
   const auto* weights = args.weights + (block_index * k_bytes * kBlockLanes);
   const std::uint8_t* rows[kRows];
-  I sums[kRows][2];
+  I sums[2][kRows];
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r) {
     rows[r] = args.rows[row + r];
-    sums[r][0] = load(&block.bias[0]);
-    sums[r][1] = load(&block.bias[8]);
+    sums[0][r] = load(&block.bias[0]);
+    sums[1][r] = load(&block.bias[8]);
   }
   if (args.row_offsets != nullptr) {
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
       const I offset = _mm256_set1_epi32(args.row_offsets[row + r]);
-      sums[r][0] = _mm256_add_epi32(sums[r][0], offset);
-      sums[r][1] = _mm256_add_epi32(sums[r][1], offset);
+      sums[0][r] = _mm256_add_epi32(sums[0][r], offset);
+      sums[1][r] = _mm256_add_epi32(sums[1][r], offset);
     }
   }
   for (std::size_t k = 0; k < k_bytes; k += 4) {
@@ -155,21 +170,21 @@ inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
       const I a = broadcast_dword(rows[r] + k);
-      sums[r][0] = Dot::add(sums[r][0], a, w0);
-      sums[r][1] = Dot::add(sums[r][1], a, w1);
+      sums[0][r] = Dot::add(sums[0][r], a, w0);
+      sums[1][r] = Dot::add(sums[1][r], a, w1);
     }
   }
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
   switch (args.stage.mode) {
     case RequantMode::rectified:
-      finish_tile<RequantMode::rectified, kRows>(sums, block, stage, out, args.out_stride, left);
+      finish_tile<RequantMode::rectified, kRows>(sums, &block, stage, out, args.out_stride, left);
       return;
     case RequantMode::symmetric:
-      finish_tile<RequantMode::symmetric, kRows>(sums, block, stage, out, args.out_stride, left);
+      finish_tile<RequantMode::symmetric, kRows>(sums, &block, stage, out, args.out_stride, left);
       return;
     case RequantMode::general:
-      finish_tile<RequantMode::general, kRows>(sums, block, stage, out, args.out_stride, left);
+      finish_tile<RequantMode::general, kRows>(sums, &block, stage, out, args.out_stride, left);
       return;
   }
 }
@@ -239,29 +254,23 @@ void build_strip(const DepthwiseArgs& args, const Dot& dot, std::size_t channel)
 
 /// Sums of kPixels neighbouring pixels of one output row. kWidth, kGroups, kSets: 0 = taken from args.
 template <class Dot, int kWidth, int kGroups, int kSets, int kVectors, int kPixels>
-inline void depthwise_sums(const DepthwiseArgs& args, const std::byte* const (&columns)[kPixels], const std::byte* w,
-                           const RequantBlock* block, I (&sums)[kPixels][kVectors]) {
+inline void depthwise_sums(const DepthwiseArgs& args, const std::byte* column, const std::byte* w,
+                           const RequantBlock* block, I (&sums)[kVectors][kPixels]) {
   const std::size_t width = kWidth != 0 ? kWidth : args.kernel_w;
   const std::size_t groups = kGroups != 0 ? kGroups : args.group_count;
   const std::size_t sets = kSets != 0 ? kSets : args.set_count;
   constexpr std::size_t kGroupBytes = kVectors * 32;
   const std::size_t tap_bytes = kGroupBytes * groups * args.dilation_w;
-#pragma GCC unroll 2
-  for (int pixel = 0; pixel < kPixels; ++pixel) {
+  const std::size_t step_bytes = kGroupBytes * groups * args.stride_w;
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[pixel][v] = load(&block[v / 2].bias[v % 2 * 8]);
+  for (int v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 2
+    for (int pixel = 0; pixel < kPixels; ++pixel) sums[v][pixel] = load(&block[v / 2].bias[v % 2 * 8]);
   }
-  std::size_t tap = 0;
 #pragma GCC unroll 5
-  for (std::size_t j = 0; j < width; ++j, tap += tap_bytes) {
+  for (std::size_t j = 0; j < width; ++j, column += tap_bytes) {
 #pragma GCC unroll 3
     for (std::size_t group = 0; group < groups; ++group) {
-      I q[kPixels][kVectors];
-#pragma GCC unroll 2
-      for (int pixel = 0; pixel < kPixels; ++pixel) {
-#pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) q[pixel][v] = load(columns[pixel] + tap + (group * kGroupBytes) + (v * 32));
-      }
 #pragma GCC unroll 2
       for (std::size_t set = 0; set < sets; ++set, w += kGroupBytes) {
 #pragma GCC unroll 4
@@ -269,7 +278,8 @@ inline void depthwise_sums(const DepthwiseArgs& args, const std::byte* const (&c
           const I weights = load(w + (v * 32));
 #pragma GCC unroll 2
           for (int pixel = 0; pixel < kPixels; ++pixel) {
-            sums[pixel][v] = Dot::add(sums[pixel][v], q[pixel][v], weights);
+            const I q = load(column + (pixel * step_bytes) + (group * kGroupBytes) + (v * 32));
+            sums[v][pixel] = Dot::add(sums[v][pixel], q, weights);
           }
         }
       }
@@ -277,28 +287,22 @@ inline void depthwise_sums(const DepthwiseArgs& args, const std::byte* const (&c
   }
 }
 
-/// One output row of kVectors * 8 channels: two pixels at a time where they share a packed register, else one.
+/// One output row of kVectors * 8 channels, two pixels at a time.
 template <class Dot, RequantMode kMode, int kWidth, int kGroups, int kSets, int kVectors>
 inline void depthwise_row(const DepthwiseArgs& args, const StageVectors& stage, const std::byte* weights,
                           const RequantBlock* block, std::uint8_t* out, std::size_t count) {
   const std::size_t step_bytes = kVectors * 32 * args.group_count * args.stride_w;
   const std::byte* column = args.strip;
-  if constexpr (kVectors == 4) {
-    for (std::size_t x = 0; x < args.out_w; ++x, column += step_bytes, out += args.channel_count) {
-      I sums[1][kVectors];
-      depthwise_sums<Dot, kWidth, kGroups, kSets, kVectors, 1>(args, {column}, weights, block, sums);
-      store_wide(out, finish_wide<kMode>(sums[0], block, stage), count);
-    }
-    return;
+  std::size_t x = 0;
+  for (; x + 2 <= args.out_w; x += 2, column += 2 * step_bytes, out += 2 * args.channel_count) {
+    I sums[kVectors][2];
+    depthwise_sums<Dot, kWidth, kGroups, kSets, kVectors, 2>(args, column, weights, block, sums);
+    finish_tile<kMode, 2>(sums, block, stage, out, args.channel_count, count);
   }
-  for (std::size_t x = 0; x < args.out_w; x += 2, column += 2 * step_bytes) {
-    const std::size_t next = x + 1 < args.out_w ? 1 : 0;
-    std::uint8_t* to = out + (x * args.channel_count);
-    I sums[2][kVectors];
-    depthwise_sums<Dot, kWidth, kGroups, kSets, kVectors, 2>(args, {column, column + (next * step_bytes)}, weights,
-                                                             block, sums);
-    const I bytes = finish_pair<kMode>(sums[0][0], sums[0][1], sums[1][0], sums[1][1], *block, stage);
-    store_pair(to, to + (next * args.channel_count), bytes, count);
+  if (x < args.out_w) {
+    I sums[kVectors][1];
+    depthwise_sums<Dot, kWidth, kGroups, kSets, kVectors, 1>(args, column, weights, block, sums);
+    finish_tile<kMode, 1>(sums, block, stage, out, args.channel_count, count);
   }
 }
 
