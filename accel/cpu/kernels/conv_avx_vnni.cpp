@@ -1,72 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // AVX-VNNI (256-bit, VEX): vpdpbusd, u8 activations times s8 weights, four at a time, exact in int32.
-#include "accel/cpu/kernels/x86_ymm.h"
+#include "accel/cpu/kernels/x86_vnni.h"
 
 namespace wayside::accel::cpu {
 namespace {
 
-class VnniDot {
- public:
-  static constexpr std::size_t kElementBytes = 1;
-  static constexpr std::size_t kSlots = 4;
-  static constexpr std::size_t kDepthwiseBlock = 32;
-  static constexpr std::size_t read_bytes(std::size_t lanes) { return lanes == 32 ? 32 : 24; }
-
-  VnniDot(std::uint8_t flip, std::int16_t /*zero_point*/) : flip_(_mm256_set1_epi8(static_cast<char>(flip))) {}
-
+struct VnniDot : VnniBytes {
+  using VnniBytes::VnniBytes;
   static I add(I sum, I activations, I weights) { return _mm256_dpbusd_avx_epi32(sum, activations, weights); }
-
-  template <class Source>
-  void interleave(I (&to)[2], Source source) const {
-    const I first = _mm256_unpacklo_epi8(load_split(source(0)), load_split(source(1)));
-    const I second = _mm256_unpacklo_epi8(load_split(source(2)), load_split(source(3)));
-    to[0] = _mm256_xor_si256(_mm256_unpacklo_epi16(first, second), flip_);
-    to[1] = _mm256_xor_si256(_mm256_unpackhi_epi16(first, second), flip_);
-  }
-
-  template <class Source>
-  void interleave(I (&to)[4], Source source) const {
-    const I r0 = load(source(0));
-    const I r1 = load(source(1));
-    const I r2 = load(source(2));
-    const I r3 = load(source(3));
-    const I first = _mm256_xor_si256(_mm256_unpacklo_epi8(r0, r1), flip_);
-    const I second = _mm256_xor_si256(_mm256_unpacklo_epi8(r2, r3), flip_);
-    const I third = _mm256_xor_si256(_mm256_unpackhi_epi8(r0, r1), flip_);
-    const I fourth = _mm256_xor_si256(_mm256_unpackhi_epi8(r2, r3), flip_);
-    to[0] = _mm256_unpacklo_epi16(first, second);
-    to[1] = _mm256_unpackhi_epi16(first, second);
-    to[2] = _mm256_unpacklo_epi16(third, fourth);
-    to[3] = _mm256_unpackhi_epi16(third, fourth);
-  }
-
-  static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
-                      std::int16_t /*zero_point*/) {
-    const I mask = _mm256_set1_epi8(static_cast<char>(flip));
-    std::size_t i = 0;
-    for (; i + 32 <= count; i += 32) store(to + i, _mm256_xor_si256(load(from + i), mask));
-    for (; i < count; ++i) to[i] = from[i] ^ flip;
-  }
-
- private:
-  I flip_;
 };
-
-void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
-              std::int32_t scale) {
-  for (std::size_t row = 0; row < row_count; ++row) {
-    const std::uint8_t* bytes = rows[row];
-    I sum = _mm256_setzero_si256();
-    std::size_t i = 0;
-    for (; i + 32 <= byte_count; i += 32) {
-      sum = _mm256_add_epi64(sum, _mm256_sad_epu8(load(bytes + i), _mm256_setzero_si256()));
-    }
-    const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    auto total = static_cast<std::int32_t>(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));
-    for (; i < byte_count; ++i) total += bytes[i];
-    sums[row] = scale * total;
-  }
-}
 
 }  // namespace
 

@@ -375,17 +375,22 @@ constexpr std::uint8_t wide_channel(std::size_t lane) {
   return static_cast<std::uint8_t>((lane % 8 / 4 * 16) + (lane / 8 * 4) + (lane % 4));
 }
 
-template <class Dot>
-Isa make_isa(Level level) {
+inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t depthwise_lanes) {
   Isa isa;
   isa.level = level;
-  isa.element_bytes = Dot::kElementBytes;
-  isa.depthwise_block = Dot::kDepthwiseBlock;
+  isa.element_bytes = element_bytes;
+  isa.depthwise_block = depthwise_lanes;
   for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
     isa.gemm_channel[lane] = packed_channel(lane);
     isa.depthwise_tail_channel[lane] = packed_channel(lane);
   }
-  for (std::size_t lane = 0; lane < 2 * kBlockLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
+  for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
+  return isa;
+}
+
+template <class Dot>
+Isa make_isa(Level level) {
+  Isa isa = make_base_isa(level, Dot::kElementBytes, Dot::kDepthwiseBlock);
   isa.gemm = gemm<Dot>;
   isa.depthwise = depthwise<Dot>;
   isa.convert = Dot::convert;
