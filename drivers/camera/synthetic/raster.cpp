@@ -5,22 +5,31 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace wayside::drivers::synthetic {
 namespace {
 
 constexpr int kOne = 256;  // fixed point: one pixel across, and full opacity
 constexpr int kFullCoverage = kOne * 4;
-
-std::uint32_t pack(int r, int g, int b) {
-  const auto clamp = [](int v) { return static_cast<std::uint32_t>(std::clamp(v, 0, 255)); };
-  return clamp(r) | clamp(g) << 8 | clamp(b) << 16;
-}
+constexpr int kClaimCoverage = kFullCoverage / 8;  // so that thin tubes and far limbs count as drawn
 
 std::uint32_t blend(std::uint32_t to, std::uint32_t from, std::uint32_t weight) {  // weight 0..256
   const std::uint32_t rb = ((from & 0xFF00FF) * weight + (to & 0xFF00FF) * (256 - weight)) >> 8;
   const std::uint32_t g = ((from & 0x00FF00) * weight + (to & 0x00FF00) * (256 - weight)) >> 8;
   return (rb & 0xFF00FF) | (g & 0x00FF00);
+}
+
+/// Adds -255..255 to the three channels, saturating; two channels at a time with a spare bit each.
+std::uint32_t brightened(std::uint32_t pixel, int by) {
+  if (by < 0) return ~brightened(~pixel, -by) & 0xFFFFFF;
+  const auto n = static_cast<std::uint32_t>(by);
+  std::uint32_t rb = (pixel & 0xFF00FF) + n * 0x10001;
+  std::uint32_t g = ((pixel >> 8) & 0xFF) + n;
+  const std::uint32_t over_rb = rb & 0x1000100;
+  rb |= over_rb - (over_rb >> 8);
+  g |= 0U - (g >> 8);
+  return (rb & 0xFF00FF) | (g & 0xFF) << 8;
 }
 
 std::uint32_t added(std::uint32_t to, std::uint32_t from, std::uint32_t weight) {
@@ -94,37 +103,41 @@ Bounds intersection(const Bounds& a, const Bounds& b) {
   return {std::max(a.x0, b.x0), std::max(a.y0, b.y0), std::min(a.x1, b.x1), std::min(a.y1, b.y1)};
 }
 
-/// A Paint with everything that stays the same over one polygon worked out; colours in 1/256 levels.
+/// A Paint with everything that stays the same over one polygon worked out.
 struct Canvas::Brush {
+  static constexpr int kShades = 64;  ///< steps of a gradient
   explicit Brush(const Paint& paint)
       : blend(paint.blend), alpha(static_cast<int>(std::clamp(paint.alpha, 0.0F, 1.0F) * 256 + 0.5F)) {
-    const auto fixed = [](float v) { return static_cast<int>(std::clamp(v, -255.0F, 510.0F) * 256); };
-    color = {fixed(paint.color.r), fixed(paint.color.g), fixed(paint.color.b)};
-    packed = pack(color[0] >> 8, color[1] >> 8, color[2] >> 8);
+    packed = packed_color(paint.color);
     const Vec2 axis = paint.to - paint.from;
     const float size = dot(axis, axis);
     if (paint.gradient && size > 0.01F) {
-      varied = true;
-      step = axis * (kOne / size);
+      gradient = true;
+      step = axis * (kShades / size);
       offset = -dot(paint.from, step);
-      delta = {fixed(paint.end_color.r) - color[0], fixed(paint.end_color.g) - color[1],
-               fixed(paint.end_color.b) - color[2]};
+      for (int i = 0; i <= kShades; ++i)
+        shades[static_cast<std::size_t>(i)] =
+            packed_color(mixed(paint.color, paint.end_color, static_cast<float>(i) * (1.0F / kShades)));
     }
     if (paint.grain > 0) {
-      varied = true;
       grain = static_cast<int>(paint.grain * 256 / 127);
       grain_x = static_cast<int>(std::clamp(paint.grain_origin.x, -1e6F, 1e6F));
       grain_y = static_cast<int>(std::clamp(paint.grain_origin.y, -1e6F, 1e6F));
     }
   }
+  static std::uint32_t packed_color(Rgb c) {
+    const auto level = [](float v) { return static_cast<std::uint32_t>(std::clamp(v, 0.0F, 255.0F)); };
+    return level(c.r) | level(c.g) << 8 | level(c.b) << 16;
+  }
   Blend blend;
   int alpha;
-  std::array<int, 3> color{}, delta{};
   std::uint32_t packed = 0;
-  bool varied = false;
+  bool gradient = false;
+  std::array<std::uint32_t, kShades + 1> shades;
   Vec2 step{};
   float offset = 0;
   int grain = 0, grain_x = 0, grain_y = 0;
+  [[nodiscard]] bool varied() const { return gradient || grain != 0; }
 };
 
 Canvas::Canvas(int width_px, int height_px)
@@ -134,7 +147,9 @@ Canvas::Canvas(int width_px, int height_px)
       width_(width_px),
       height_(height_px),
       crossings_(static_cast<std::size_t>(height_px * kLinesPerPixel * kMaxCrossings)),
-      counts_(static_cast<std::size_t>(height_px * kLinesPerPixel)) {}
+      counts_(static_cast<std::size_t>(height_px * kLinesPerPixel)),
+      coverage_(static_cast<std::size_t>(width_px) + 2),
+      shades_(static_cast<std::size_t>(width_px) + 2) {}
 
 void Canvas::begin_object(std::uint8_t owner) {
   owner_ = owner;
@@ -205,52 +220,68 @@ void Canvas::fill_row(int row, const Brush& brush) {
   const int x1 = (end + kOne - 1) / kOne;
   const int full0 = (full_begin + kOne - 1) / kOne;
   const int full1 = full_end / kOne;
-  if (full1 > full0) {
-    blend_partial(row, x0, full0, brush);
-    blend_full(row, full0, full1, brush);
-    blend_partial(row, full1, x1, brush);
-  } else {
-    blend_partial(row, x0, x1, brush);
-  }
-}
-
-std::uint32_t Canvas::source(int x, int y, const Brush& brush) const {
-  const float along =
-      (static_cast<float>(x) + 0.5F) * brush.step.x + (static_cast<float>(y) + 0.5F) * brush.step.y + brush.offset;
-  const int k = static_cast<int>(std::clamp(along, 0.0F, static_cast<float>(kOne)));
-  int noise = 0;
-  if (brush.grain != 0) {
-    const int tile = (((y - brush.grain_y) & (kNoiseSize - 1)) * kNoiseSize) + ((x - brush.grain_x) & (kNoiseSize - 1));
-    noise = white_noise()[tile] * brush.grain;
-  }
-  return pack((brush.color[0] + ((brush.delta[0] * k) >> 8) + noise) >> 8,
-              (brush.color[1] + ((brush.delta[1] * k) >> 8) + noise) >> 8,
-              (brush.color[2] + ((brush.delta[2] * k) >> 8) + noise) >> 8);
-}
-
-void Canvas::blend_partial(int row, int x0, int x1, const Brush& brush) {
-  for (int x = x0; x < x1; ++x) {
-    int coverage = 0;
-    for (int i = 0; i < kLinesPerPixel; ++i) {
-      const auto line = static_cast<std::size_t>(row * kLinesPerPixel + i);
-      const std::int32_t* cross_px = &crossings_[line * kMaxCrossings];
-      for (int k = 0; k + 1 < counts_[line]; k += 2)
-        coverage += std::max(0, std::min(cross_px[k + 1], (x + 1) * kOne) - std::max(cross_px[k], x * kOne));
+  if (brush.varied()) shade(row, x0, x1, brush);
+  for (int i = 0; i < kLinesPerPixel; ++i) {
+    const auto line = static_cast<std::size_t>(row * kLinesPerPixel + i);
+    const int count = counts_[line] & ~1;
+    // Each crossing adds a step to the coverage of everything to its right; the sum along the row is the coverage.
+    for (int k = 0; k < count; ++k) {
+      const std::int32_t at = crossings_[line * kMaxCrossings + static_cast<std::size_t>(k)];
+      const int part = at & (kOne - 1), sign = k % 2 == 0 ? 1 : -1;
+      std::int32_t* step = &coverage_[static_cast<std::size_t>(at / kOne)];
+      step[0] += sign * (kOne - part);
+      step[1] += sign * part;
     }
+  }
+  if (full1 > full0) {
+    blend_partial(row, x0, full0, 0, brush);
+    blend_full(row, full0, full1, brush);
+    coverage_[static_cast<std::size_t>(full0)] = 0;
+    blend_partial(row, full1, x1, kFullCoverage, brush);
+  } else {
+    blend_partial(row, x0, x1, 0, brush);
+  }
+  coverage_[static_cast<std::size_t>(x1)] = 0;
+  coverage_[static_cast<std::size_t>(x1) + 1] = 0;
+}
+
+void Canvas::shade(int row, int x0, int x1, const Brush& brush) {
+  std::uint32_t* to = shades_.data();
+  if (brush.gradient) {
+    constexpr float kFixed = 65536;
+    const float first =
+        (static_cast<float>(x0) + 0.5F) * brush.step.x + (static_cast<float>(row) + 0.5F) * brush.step.y + brush.offset;
+    auto along = static_cast<std::int64_t>(std::clamp(first, -1e6F, 1e6F) * kFixed);
+    const auto step = static_cast<std::int64_t>(std::clamp(brush.step.x, -1e4F, 1e4F) * kFixed);
+    for (int x = x0; x < x1; ++x, along += step)
+      to[x] = brush.shades[static_cast<std::size_t>(std::clamp<std::int64_t>(along >> 16, 0, Brush::kShades))];
+  } else {
+    std::fill(to + x0, to + x1, brush.packed);
+  }
+  if (brush.grain == 0) return;
+  constexpr int kMask = kNoiseSize - 1;
+  const std::int8_t* noise = white_noise() + ((row - brush.grain_y) & kMask) * kNoiseSize;
+  for (int x = x0; x < x1; ++x) to[x] = brightened(to[x], (noise[(x - brush.grain_x) & kMask] * brush.grain) >> 8);
+}
+
+void Canvas::blend_partial(int row, int x0, int x1, int coverage, const Brush& brush) {
+  const bool varied = brush.varied();
+  for (int x = x0; x < x1; ++x) {
+    coverage += std::exchange(coverage_[static_cast<std::size_t>(x)], 0);
     if (coverage == 0) continue;
     const auto at = static_cast<std::size_t>(row * width_ + x);
-    const auto weight = static_cast<std::uint32_t>(coverage * brush.alpha / kFullCoverage);
+    const auto weight = static_cast<std::uint32_t>((coverage * brush.alpha) >> 10);  // kFullCoverage = 1 << 10
     if (brush.blend == Blend::shadow) {
       if (depths_cm[at] == kGroundDepth) pixels[at] = blend(pixels[at], brush.packed, weight);
       continue;
     }
-    const std::uint32_t from = brush.varied ? source(x, row, brush) : brush.packed;
+    const std::uint32_t from = varied ? shades_[static_cast<std::size_t>(x)] : brush.packed;
     if (brush.blend == Blend::add) {
       pixels[at] = added(pixels[at], from, weight);
       continue;
     }
     pixels[at] = blend(pixels[at], from, weight);
-    if (coverage * 2 >= kFullCoverage) owners[at] = owner_;
+    if (coverage >= kClaimCoverage) owners[at] = owner_;
   }
 }
 
@@ -258,6 +289,7 @@ void Canvas::blend_full(int row, int x0, int x1, const Brush& brush) {
   const auto at = static_cast<std::size_t>(row * width_ + x0);
   const auto count = static_cast<std::size_t>(x1 - x0);
   std::uint32_t* to = pixels.data() + at;
+  const std::uint32_t* shades = shades_.data() + x0;
   const auto weight = static_cast<std::uint32_t>(brush.alpha);
   if (brush.blend == Blend::shadow) {
     for (std::size_t i = 0; i < count; ++i)
@@ -265,16 +297,16 @@ void Canvas::blend_full(int row, int x0, int x1, const Brush& brush) {
     return;
   }
   if (brush.blend == Blend::add) {
-    for (std::size_t i = 0; i < count; ++i)
-      to[i] = added(to[i], brush.varied ? source(x0 + static_cast<int>(i), row, brush) : brush.packed, weight);
+    for (std::size_t i = 0; i < count; ++i) to[i] = added(to[i], brush.varied() ? shades[i] : brush.packed, weight);
     return;
   }
-  if (!brush.varied && brush.alpha == kOne) {
-    std::fill_n(to, count, brush.packed);
-  } else if (!brush.varied) {
-    for (std::size_t i = 0; i < count; ++i) to[i] = blend(to[i], brush.packed, weight);
+  if (brush.alpha == kOne) {
+    if (brush.varied())
+      std::copy_n(shades, count, to);
+    else
+      std::fill_n(to, count, brush.packed);
   } else {
-    for (std::size_t i = 0; i < count; ++i) to[i] = blend(to[i], source(x0 + static_cast<int>(i), row, brush), weight);
+    for (std::size_t i = 0; i < count; ++i) to[i] = blend(to[i], brush.varied() ? shades[i] : brush.packed, weight);
   }
   std::memset(owners.data() + at, owner_, count);
 }

@@ -86,9 +86,11 @@ class Canvas {
  private:
   struct Brush;
   void fill_row(int row, const Brush& brush);
-  void blend_partial(int row, int x0, int x1, const Brush& brush);
+  /// Writes the colours of x0..x1 of a row to shades_.
+  void shade(int row, int x0, int x1, const Brush& brush);
+  /// Takes the steps in coverage_ from x0 to x1 and leaves them zero; `coverage` is that left of x0.
+  void blend_partial(int row, int x0, int x1, int coverage, const Brush& brush);
   void blend_full(int row, int x0, int x1, const Brush& brush);
-  [[nodiscard]] std::uint32_t source(int x, int y, const Brush& brush) const;
 
   static constexpr int kLinesPerPixel = 4;
   static constexpr int kMaxCrossings = 8;
@@ -99,6 +101,8 @@ class Canvas {
   Bounds touched_ = bounds_;
   std::vector<std::int32_t> crossings_;  ///< [height * kLinesPerPixel, kMaxCrossings], in 1/256 px
   std::vector<std::uint8_t> counts_;     ///< crossings on each sample line
+  std::vector<std::int32_t> coverage_;   ///< steps of coverage along a row; zero between rows
+  std::vector<std::uint32_t> shades_;    ///< colours of a row of a varied paint
 };
 
 }  // namespace wayside::drivers::synthetic

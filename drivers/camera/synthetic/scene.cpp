@@ -235,14 +235,22 @@ void Scene::draw_moving(double time_s, std::uint32_t only_id) {
     if (touched.empty()) continue;
     const auto depth_cm = static_cast<std::uint16_t>(std::min(d.depth_m * 100, 65000.0F));
     const int x0 = static_cast<int>(touched.x0), x1 = std::min(canvas_.width(), static_cast<int>(touched.x1) + 1);
-    for (int y = static_cast<int>(touched.y0); y < std::min(canvas_.height(), static_cast<int>(touched.y1) + 1); ++y) {
-      for (int x = x0; x < x1; ++x) {
-        const auto at = static_cast<std::size_t>(y * canvas_.width() + x);
-        if (canvas_.depths_cm[at] >= depth_cm) continue;
-        canvas_.pixels[at] = background_pixels_[at];
-        canvas_.owners[at] = background_owners_[at];
-      }
-    }
+    for (int y = static_cast<int>(touched.y0); y < std::min(canvas_.height(), static_cast<int>(touched.y1) + 1); ++y)
+      restore_nearer(y, x0, x1, depth_cm);
+  }
+}
+
+void Scene::restore_nearer(int y, int x0, int x1, std::uint16_t depth_cm) {
+  const auto row = static_cast<std::size_t>(y * canvas_.width());
+  const std::uint16_t* depths = canvas_.depths_cm.data() + row;
+  unsigned nearer = 0;
+  for (int x = x0; x < x1; ++x) nearer |= depths[x] < depth_cm;
+  if (nearer == 0) return;
+  for (int x = x0; x < x1; ++x) {
+    if (depths[x] >= depth_cm) continue;
+    const std::size_t at = row + static_cast<std::size_t>(x);
+    canvas_.pixels[at] = background_pixels_[at];
+    canvas_.owners[at] = background_owners_[at];
   }
 }
 

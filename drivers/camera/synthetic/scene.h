@@ -58,6 +58,7 @@ class Scene {
   void draw_moving(double time_s, std::uint32_t only_id);
   void draw_actor(Drawn& drawn);
   void measure(Drawn& drawn);
+  void restore_nearer(int y, int x0, int x1, std::uint16_t depth_cm);
   void collect_truth(std::vector<TruthBox>& truth);
   void develop(std::uint64_t number, const Picture& picture);
   void convert_tile(int tile_x, int tile_y, std::uint8_t* luma, std::uint8_t* chroma) const;
