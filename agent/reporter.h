@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reporter: turns what the pipeline found into MQTT messages: birth, health, detections through the outbox, telemetry.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config.h"
+#include "agent/detection_policy.h"
+#include "agent/outbox.h"
+#include "agent/payloads.h"
+#include "agent/persistent_counter.h"
+#include "agent/pipeline.h"
+#include "agent/system_stats.h"
+#include "agent/topics.h"
+#include "base/clock.h"
+#include "base/mqtt/client.h"
+#include "base/result.h"
+
+namespace wayside::agent {
+
+/// What is said once per connection, retained.
+struct Birth {
+  std::string board_model;
+  std::string camera;
+  std::vector<std::string> accelerators;
+  std::vector<std::pair<std::string, std::string>> runtimes;
+  std::vector<ModelFacts> models;
+};
+
+/// One owner thread (the agent's main thread); request_stop() and wake() from any.
+class Reporter {
+ public:
+  struct Parts {
+    Outbox outbox;
+    PersistentCounter epochs;
+    PersistentCounter sequences;
+  };
+
+  /// Errors: those of mqtt::Client::create (files, client id). The broker need not be there.
+  static base::Result<std::unique_ptr<Reporter>> create(const Config& config, Birth birth, Parts parts,
+                                                        SystemStats& stats, base::Clock& clock);
+
+  /// The pipeline whose reports are sent; must outlive run().
+  void attach(Pipeline& pipeline) { pipeline_ = &pipeline; }
+
+  /// Works until request_stop(), until `deadline`, or until the pipeline has finished; then sends what it can within a
+  /// bound, keeps the rest on disk, says "down" and disconnects.
+  void run(base::MonotonicTime deadline);
+  void request_stop();
+  struct Totals {
+    std::uint64_t events = 0, events_dropped = 0;
+    std::size_t outbox_bytes = 0;
+  };
+  /// After run().
+  [[nodiscard]] Totals totals() const;
+  /// There is a new report. Short; allocates nothing.
+  void wake();
+
+ private:
+  Reporter(const Config& config, Birth birth, Parts parts, SystemStats& stats, base::Clock& clock);
+  void handle(const base::mqtt::Event& event);
+  void on_connected();
+  base::mqtt::Message make_will();
+  void drain_reports();
+  void report_detections(const FrameReport& report);
+  void publish_telemetry();
+  void publish_health(bool up);
+  void check_health();
+  void send_pending();
+  bool send_retained();
+  bool send_events();
+  void spill_if_needed();
+  void feed_watchdog();
+  void finish();
+  void pump_until(base::MonotonicTime deadline, const std::function<bool()>& done);
+  void set_retained(std::string topic, std::string payload);
+  [[nodiscard]] std::uint64_t events_dropped() const { return outbox_.dropped() + pipeline_->reports().refused(); }
+  [[nodiscard]] bool window_open() const;
+  [[nodiscard]] Stamp stamp() const;
+  std::uint64_t next_sequence();
+
+  const Config& config_;
+  Birth birth_;
+  Topics topics_;
+  Outbox outbox_;
+  PersistentCounter epochs_;
+  PersistentCounter sequences_;
+  SystemStats& stats_;
+  base::Clock& clock_;
+  std::string boot_id_;
+  DetectionPolicy policy_;
+  Pipeline* pipeline_ = nullptr;
+  std::unique_ptr<base::mqtt::Client> client_;
+  std::atomic<bool> stop_requested_{false};
+
+  /// Retained messages: what each topic shall hold, and which of them the broker has not got yet (in this order).
+  std::map<std::string, std::string> retained_;
+  std::vector<std::string> unsent_;
+  /// What each ticket under way carries: the sequence of an event, or a retained topic; telemetry is not followed.
+  std::map<base::mqtt::Ticket, std::uint64_t> event_tickets_;
+  std::map<base::mqtt::Ticket, std::string> retained_tickets_;
+
+  std::uint64_t epoch_ = 0;
+  std::uint64_t connections_ = 0;
+  std::uint64_t events_total_ = 0;
+  std::uint64_t held_back_ = 0;
+  Telemetry last_;  ///< totals at the last telemetry message
+  base::MonotonicTime last_telemetry_{0};
+  base::MonotonicTime next_telemetry_{0};
+  base::MonotonicTime next_watchdog_{0};
+  std::chrono::nanoseconds watchdog_half_{0};  ///< 0: no watchdog
+  PipelineState published_state_;
+  bool ready_told_ = false;
+  bool disk_failed_ = false;
+};
+
+}  // namespace wayside::agent
