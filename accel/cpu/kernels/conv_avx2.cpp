@@ -19,12 +19,13 @@ class WordDot {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(activations, weights));
   }
 
-  template <class Source>
-  void interleave(I (&to)[2], Source source) const {
+  template <std::size_t kLanes, class Source>
+  void interleave(std::byte* to, Source source) const {
+    static_assert(kLanes == kDepthwiseBlock);
     const I first = widen(source(0));
     const I second = widen(source(1));
-    to[0] = _mm256_unpacklo_epi16(first, second);
-    to[1] = _mm256_unpackhi_epi16(first, second);
+    store(to, _mm256_unpacklo_epi16(first, second));
+    store(to + 32, _mm256_unpackhi_epi16(first, second));
   }
 
   static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,

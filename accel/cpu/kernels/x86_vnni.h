@@ -17,28 +17,28 @@ class VnniBytes {
 
   VnniBytes(std::uint8_t flip, std::int16_t /*zero_point*/) : flip_(_mm256_set1_epi8(static_cast<char>(flip))) {}
 
-  template <class Source>
-  void interleave(I (&to)[2], Source source) const {
-    const I first = _mm256_unpacklo_epi8(load_split(source(0)), load_split(source(1)));
-    const I second = _mm256_unpacklo_epi8(load_split(source(2)), load_split(source(3)));
-    to[0] = _mm256_xor_si256(_mm256_unpacklo_epi16(first, second), flip_);
-    to[1] = _mm256_xor_si256(_mm256_unpackhi_epi16(first, second), flip_);
-  }
-
-  template <class Source>
-  void interleave(I (&to)[4], Source source) const {
-    const I r0 = load(source(0));
-    const I r1 = load(source(1));
-    const I r2 = load(source(2));
-    const I r3 = load(source(3));
-    const I first = _mm256_xor_si256(_mm256_unpacklo_epi8(r0, r1), flip_);
-    const I second = _mm256_xor_si256(_mm256_unpacklo_epi8(r2, r3), flip_);
-    const I third = _mm256_xor_si256(_mm256_unpackhi_epi8(r0, r1), flip_);
-    const I fourth = _mm256_xor_si256(_mm256_unpackhi_epi8(r2, r3), flip_);
-    to[0] = _mm256_unpacklo_epi16(first, second);
-    to[1] = _mm256_unpackhi_epi16(first, second);
-    to[2] = _mm256_unpacklo_epi16(third, fourth);
-    to[3] = _mm256_unpackhi_epi16(third, fourth);
+  /// Four slots of kLanes channels side by side; stored at once, so that nothing passes through an array.
+  template <std::size_t kLanes, class Source>
+  void interleave(std::byte* to, Source source) const {
+    if constexpr (kLanes == 16) {
+      const I first = flipped(_mm256_unpacklo_epi8(load_split(source(0)), load_split(source(1))));
+      const I second = flipped(_mm256_unpacklo_epi8(load_split(source(2)), load_split(source(3))));
+      store(to, _mm256_unpacklo_epi16(first, second));
+      store(to + 32, _mm256_unpackhi_epi16(first, second));
+    } else {
+      const I r0 = load(source(0));
+      const I r1 = load(source(1));
+      const I r2 = load(source(2));
+      const I r3 = load(source(3));
+      const I first = flipped(_mm256_unpacklo_epi8(r0, r1));
+      const I second = flipped(_mm256_unpacklo_epi8(r2, r3));
+      const I third = flipped(_mm256_unpackhi_epi8(r0, r1));
+      const I fourth = flipped(_mm256_unpackhi_epi8(r2, r3));
+      store(to, _mm256_unpacklo_epi16(first, second));
+      store(to + 32, _mm256_unpackhi_epi16(first, second));
+      store(to + 64, _mm256_unpacklo_epi16(third, fourth));
+      store(to + 96, _mm256_unpackhi_epi16(third, fourth));
+    }
   }
 
   static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
@@ -50,6 +50,8 @@ class VnniBytes {
   }
 
  private:
+  [[nodiscard]] I flipped(I bytes) const { return _mm256_xor_si256(bytes, flip_); }
+
   I flip_;
 };
 

@@ -214,10 +214,8 @@ void gemm(const GemmArgs& args) {
 template <class Dot, std::size_t kLanes, class Source>
 inline void build_column(const DepthwiseArgs& args, std::byte* to, const Dot& dot, Source source) {
   for (std::size_t group = 0; group < args.group_count; ++group, to += kLanes * 4) {
-    I vectors[kLanes / 8];
     const std::size_t slot = group * Dot::kSlots;
-    dot.interleave(vectors, [&](std::size_t i) { return source(slot + i); });
-    for (std::size_t v = 0; v < kLanes / 8; ++v) store(to + (v * 32), vectors[v]);
+    dot.template interleave<kLanes>(to, [&](std::size_t i) { return source(slot + i); });
   }
 }
 
