@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// TorchModel: runs a graph on libtorch, with gradients; in float, or with the rounding of INT8 put in (fake
+// quantisation).
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "optimizer/ir/graph.h"
+
+namespace wayside::optimizer::ir {
+
+/// How an activation tensor is stored: real = scale * (q - zero_point), q in -128..127. scale 0: stays float.
+struct ActivationRange {
+  float scale = 0;
+  int zero_point = 0;
+};
+
+/// Owns the parameters of one graph's convolutions. Tensors inside are NCHW views with channels-last strides.
+class TorchModel : public torch::nn::Module {
+ public:
+  /// Draws fresh weights (He normal, fan-out) from torch's global generator.
+  explicit TorchModel(const Graph& graph);
+
+  /// x: float [N,C,H,W]. Returns the graph's outputs, in order, NCHW. Uses batch statistics in training mode.
+  std::vector<torch::Tensor> forward(const torch::Tensor& x);
+
+  /// Copies parameters and running statistics from and to the graph's vectors; the graph must have this one's ops.
+  void read_weights(const Graph& graph);
+  void write_weights(Graph& graph) const;
+
+  /// Rounds each tensor as INT8 would (one entry per graph tensor) and each weight per channel; gradients pass straight
+  /// through. Needs a graph without batch norm. An empty vector turns it off.
+  void fake_quantize(std::vector<ActivationRange> ranges) { ranges_ = std::move(ranges); }
+
+  /// Called with every tensor that forward() computes (and its inputs), for calibration.
+  using Observer = std::function<void(TensorId, const torch::Tensor&)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
+  [[nodiscard]] const Graph& graph() const { return graph_; }
+
+ private:
+  struct Layer {
+    torch::Tensor weight, bias;
+    torch::Tensor gamma, beta, mean, variance;  ///< undefined without batch norm
+  };
+  torch::Tensor run_conv(const Op& op, const Layer& layer, torch::Tensor x);
+  torch::Tensor rounded(TensorId id, torch::Tensor x) const;
+
+  Graph graph_;  ///< structure only; weights live in layers_
+  std::vector<Layer> layers_;
+  std::vector<ActivationRange> ranges_;
+  Observer observer_;
+};
+
+}  // namespace wayside::optimizer::ir

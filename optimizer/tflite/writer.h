@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes a quantised graph as an ordinary full-integer .tflite flatbuffer (schema version 3).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "optimizer/quantize/quantized_graph.h"
+
+namespace wayside::optimizer {
+
+/// The bytes of the file: int8 activations, per-channel symmetric int8 weights, int32 biases; SAME padding.
+/// `description` becomes Model.description. Errors: unsupported (a graph with more or fewer than one input).
+base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph, const std::string& description);
+
+/// Writes the bytes to a temporary file beside `path` and renames it. Errors: io.
+base::Result<void> save_file(const std::filesystem::path& path, const std::vector<std::uint8_t>& bytes);
+
+}  // namespace wayside::optimizer
