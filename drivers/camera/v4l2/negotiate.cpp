@@ -100,25 +100,27 @@ V4l2Size size_of(const V4l2Device& device, const v4l2_format& format) {
 }
 
 /// The formats we can read, in the user's order or ours.
-std::vector<V4l2Code> readable(const std::vector<std::uint32_t>& offered, const CameraRequest& request) {
+std::vector<V4l2Code> readable(const std::vector<std::uint32_t>& offered, const CameraRequest& request,
+                               std::span<const V4l2Code> known) {
   std::vector<V4l2Code> result;
   const auto add = [&](const V4l2Code& code) {
     if (std::ranges::find(offered, code.fourcc) != offered.end()) result.push_back(code);
   };
   if (request.formats.empty()) {
-    for (const V4l2Code& code : v4l2_codes()) add(code);
+    for (const V4l2Code& code : known) add(code);
   }
   for (const base::PixelFormat format : request.formats) {
-    for (const V4l2Code& code : v4l2_codes()) {
+    for (const V4l2Code& code : known) {
       if (code.format == format) add(code);
     }
   }
   return result;
 }
 
-base::Result<V4l2Candidate> choose(const V4l2Device& device, const CameraRequest& request) {
+base::Result<V4l2Candidate> choose(const V4l2Device& device, const CameraRequest& request,
+                                   std::span<const V4l2Code> known) {
   const auto offered = enum_formats(device);
-  const auto codes = readable(offered, request);
+  const auto codes = readable(offered, request, known);
   if (codes.empty()) {
     std::string list;
     for (const std::uint32_t fourcc : offered) list += (list.empty() ? "" : ", ") + fourcc_text(fourcc);
@@ -210,7 +212,8 @@ double set_rate(const V4l2Device& device, V4l2Interval interval) {
 
 }  // namespace
 
-base::Result<V4l2StreamFormat> negotiate(const V4l2Device& device, const CameraRequest& request) {
+base::Result<V4l2StreamFormat> negotiate(const V4l2Device& device, const CameraRequest& request,
+                                         std::span<const V4l2Code> codes) {
   if ((request.width_px == 0) != (request.height_px == 0)) {
     return fail(Code::invalid_argument, "camera: give both width and height, or neither");
   }
@@ -218,7 +221,7 @@ base::Result<V4l2StreamFormat> negotiate(const V4l2Device& device, const CameraR
     return fail(Code::invalid_argument,
                 std::format("camera: a rate of {} Hz is not in 0..{}", request.rate_hz, kMaxRateHz));
   }
-  WAYSIDE_TRY(const V4l2Candidate chosen, choose(device, request));
+  WAYSIDE_TRY(const V4l2Candidate chosen, choose(device, request, codes));
   WAYSIDE_TRY(V4l2StreamFormat result, set_format(device, chosen));
   V4l2Interval interval = chosen.interval;
   if (interval.numerator == 0 && request.rate_hz > 0) {  // not enumerated: ask all the same

@@ -22,7 +22,9 @@ struct V4l2StreamFormat {
 /// Chooses by the request, sets format and rate, and reads back what the driver made of them.
 /// Errors: invalid_argument (width without height), unsupported (no format that we can read or that was asked for),
 /// io (EBUSY: in use), disconnected.
-base::Result<V4l2StreamFormat> negotiate(const V4l2Device& device, const CameraRequest& request);
+/// `codes`: the formats to choose among.
+base::Result<V4l2StreamFormat> negotiate(const V4l2Device& device, const CameraRequest& request,
+                                         std::span<const V4l2Code> codes = v4l2_codes());
 
 /// Every format of the node, also those that we cannot read: fourcc and its largest size.
 struct V4l2Offer {

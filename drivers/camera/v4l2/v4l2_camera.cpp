@@ -187,12 +187,14 @@ Frame V4l2Camera::make_frame(const V4l2Filled& filled) {
     sequence = sequence_base_ + filled.sequence;
   }
   next_sequence_ = sequence + 1;
-  return Frame({.image = pool_->lease(filled.index),
-                .sequence = sequence,
-                .timestamp = filled.timestamp.count() != 0 ? filled.timestamp : last_progress_,
-                .truth = {},
-                .releaser = pool_.get(),
-                .buffer_index = filled.index});
+  // Drivers that compute the time from the frame rate may run ahead of the clock by some ms.
+  return Frame(
+      {.image = pool_->lease(filled.index),
+       .sequence = sequence,
+       .timestamp = filled.timestamp.count() != 0 ? std::min(filled.timestamp, last_progress_) : last_progress_,
+       .truth = {},
+       .releaser = pool_.get(),
+       .buffer_index = filled.index});
 }
 
 bool V4l2Camera::wait(MonotonicTime until, bool for_driver) {
