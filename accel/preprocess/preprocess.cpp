@@ -109,7 +109,7 @@ void Preprocessor::State::begin(const Source& source, const Layout& layout) {
 void Preprocessor::State::fill_pair(std::uint32_t row) {
   RowPointers pointers;
   const CellJob job{rows_of_cell(parts[1], row, pointers), parts[1].x.factor,
-                    parts[1].x.sample_count / parts[1].x.factor};
+                    parts[1].x.sample_count / parts[1].x.factor, parts[1].channel.stride_bytes * parts[1].y.factor};
   auto* first = parts[1].cells[row % 2].data();
   auto* second = parts[2].cells[row % 2].data();
   kernels->cell_pairs(job, first, second);
@@ -128,7 +128,8 @@ const std::uint8_t* Preprocessor::State::cell_row(Component& part, std::uint32_t
     return out;
   }
   RowPointers pointers;
-  const CellJob job{rows_of_cell(part, row, pointers), part.x.factor, part.x.sample_count / part.x.factor};
+  const CellJob job{rows_of_cell(part, row, pointers), part.x.factor, part.x.sample_count / part.x.factor,
+                    part.channel.stride_bytes * part.y.factor};
   if (part.channel.step_bytes == 1) {
     kernels->cells(job, out);
   } else {

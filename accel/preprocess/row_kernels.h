@@ -35,6 +35,7 @@ struct CellJob {
   std::span<const std::uint8_t* const> rows;  ///< factor_y pointers to the first sample
   std::uint32_t factor_x = 1;
   std::uint32_t cell_count = 0;  ///< complete cells
+  std::size_t next_bytes = 0;  ///< from each row to the one that will be read next in its place; 0: nothing to prefetch
 };
 
 /// Samples three (or one) blended rows, turns them into colours, and writes `count` pixels of 3 (or 1) bytes.

@@ -40,6 +40,16 @@ std::size_t row_count(const CellJob& job) {
   return Rows == 0 ? job.rows.size() : Rows;
 }
 
+/// Asks for the 64 bytes at `offset` of the next cells' rows: rows are too short for the hardware to find the pattern.
+/// Prefetching never faults, so the address may lie outside.
+template <unsigned Rows>
+void prefetch_next(const CellJob& job, std::size_t offset) {
+  for (std::size_t r = 0; r < row_count<Rows>(job); ++r) {
+    const auto address = reinterpret_cast<std::uintptr_t>(job.rows[r]) + offset + job.next_bytes;
+    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
+  }
+}
+
 /// Sums of neighbouring bytes (at most 64 rows x 2 x 255: fits int16) at `offset`, over all rows.
 template <unsigned Rows>
 __m256i pair_sums(const CellJob& job, std::size_t offset) {
@@ -56,6 +66,7 @@ std::uint32_t cells_of_1(const CellJob& job, const Mean& mean, std::uint8_t* out
   const __m256i zero = _mm256_setzero_si256();
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
+    prefetch_next<Rows>(job, cell);
     __m256i low = zero, high = zero;
     for (std::size_t r = 0; r < row_count<Rows>(job); ++r) {
       const __m256i bytes = load(job.rows[r] + cell);
@@ -72,6 +83,7 @@ std::uint32_t cells_of_2(const CellJob& job, const Mean& mean, std::uint8_t* out
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
     const std::size_t at = 2ULL * cell;
+    prefetch_next<Rows>(job, at);
     const __m256i low = mean.of16(pair_sums<Rows>(job, at)), high = mean.of16(pair_sums<Rows>(job, at + 32));
     store(out + cell, _mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xD8));
   }
@@ -86,6 +98,8 @@ std::uint32_t cells_of_4(const CellJob& job, const Mean& mean, std::uint8_t* out
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
     const std::size_t at = 4ULL * cell;
+    prefetch_next<Rows>(job, at);
+    prefetch_next<Rows>(job, at + 64);
     const __m256i low = _mm256_packs_epi32(part(at), part(at + 32));
     const __m256i high = _mm256_packs_epi32(part(at + 64), part(at + 96));
     store(out + cell, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
@@ -152,6 +166,7 @@ std::uint32_t pairs_of_1(const CellJob& job, const Mean& mean, std::uint8_t* fir
   const __m256i byte = _mm256_set1_epi16(255), zero = _mm256_setzero_si256();
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
+    prefetch_next<0>(job, 2ULL * cell);
     __m256i a0 = zero, a1 = zero, b0 = zero, b1 = zero;
     for (const auto* row : job.rows) {
       const __m256i low = load(row + 2ULL * cell), high = load(row + 2ULL * cell + 32);
@@ -176,6 +191,7 @@ std::uint32_t pairs_of_2(const CellJob& job, const Mean& mean, std::uint8_t* fir
   const __m256i ones = _mm256_set1_epi8(1);
   std::uint32_t cell = 0;
   for (; cell + 16 <= job.cell_count; cell += 16) {
+    prefetch_next<0>(job, 4ULL * cell);
     __m256i low = _mm256_setzero_si256(), high = low;
     for (const auto* row : job.rows) {
       const auto* at = row + 4ULL * cell;
@@ -230,7 +246,7 @@ void cell_pairs(const CellJob& job, std::uint8_t* first, std::uint8_t* second) {
   std::array<const std::uint8_t*, kMaxCellPx> next;
   std::ranges::transform(job.rows, next.begin(), [](const std::uint8_t* row) { return row + 1; });
   average_cells<2>(job, done, first);
-  average_cells<2>({{next.data(), job.rows.size()}, job.factor_x, job.cell_count}, done, second);
+  average_cells<2>({{next.data(), job.rows.size()}, job.factor_x, job.cell_count, 0}, done, second);
 }
 
 void blend(const std::uint8_t* first, const std::uint8_t* second, std::uint32_t weight, std::uint32_t count,

@@ -14,7 +14,7 @@ void cell_pairs(const CellJob& job, std::uint8_t* first, std::uint8_t* second) {
   std::array<const std::uint8_t*, kMaxCellPx> next{};
   std::ranges::transform(job.rows, next.begin(), [](const std::uint8_t* row) { return row + 1; });
   average_cells<2>(job, 0, first);
-  average_cells<2>({{next.data(), job.rows.size()}, job.factor_x, job.cell_count}, 0, second);
+  average_cells<2>({{next.data(), job.rows.size()}, job.factor_x, job.cell_count, 0}, 0, second);
 }
 
 void blend(const std::uint8_t* first, const std::uint8_t* second, std::uint32_t weight, std::uint32_t count,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pre-processing against the best way with libyuv, interleaved in one run: NV12 1080p to int8 NHWC, one thread.
-// Usage: preprocess_bench [ROUNDS]. Prints Markdown; compare minima and the per-round ratios, not medians.
+// Usage: preprocess_bench [ROUNDS [FRAMES]]; FRAMES 1 keeps the picture in the caches. Prints Markdown; compare minima
+// and the per-round ratios, not medians.
 #include <libyuv.h>
 
 #include <algorithm>
@@ -26,7 +27,7 @@ using wayside::base::PixelFormat;
 
 constexpr int kWidth = 1920, kHeight = 1080;
 /// 24 frames are 75 MB: every frame comes from memory, as from a camera, and not from the caches.
-constexpr std::size_t kFrameCount = 24;
+constexpr unsigned kFrameCount = 24;
 
 struct Frame {
   std::vector<std::uint8_t> luma, chroma;
@@ -165,7 +166,8 @@ void measure(int side, Fit fit, int rounds, const std::vector<Frame>& frames) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::max(1, std::atoi(argv[1])) : 120;
   std::vector<Frame> frames;
-  for (unsigned i = 0; i < kFrameCount; ++i) frames.push_back(make_frame(i));
+  const unsigned count = argc > 2 ? static_cast<unsigned>(std::max(1, std::atoi(argv[2]))) : kFrameCount;
+  for (unsigned i = 0; i < count; ++i) frames.push_back(make_frame(i));
   std::printf("NV12 %dx%d -> int8 NHWC, 1 thread, libyuv %d\n", kWidth, kHeight, LIBYUV_VERSION);
   for (const auto fit : {Fit::stretch, Fit::letterbox}) {
     for (const int side : {320, 640}) measure(side, fit, rounds, frames);
