@@ -165,8 +165,10 @@ void GemmConv::pack(const ConvSpec& spec) {
   const std::int32_t rest_zero = spec.weight_zero - weight_zero;
   for (std::size_t block = 0; block < blocks; ++block) {
     std::byte* to = weights_.data() + (block * block_bytes);
+    const bool half = static_cast<std::size_t>(spec.out_c) - (block * kBlockLanes) <= kHalfBlock;
+    const auto& channel_of = half ? isa_.gemm_half_channel : isa_.gemm_channel;
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
-      const std::size_t channel = (block * kBlockLanes) + isa_.gemm_channel[lane];
+      const std::size_t channel = (block * kBlockLanes) + channel_of[lane];
       if (channel >= static_cast<std::size_t>(spec.out_c)) {
         set_lane(requant_[block], lane, spec.requant, stage_.mode, -1, 0);
         continue;
@@ -249,7 +251,8 @@ void GemmConv::run_block(const std::uint8_t* in, std::uint8_t* out, std::size_t 
   args.out = out + (first_unit * plan_.unit_rows * args.out_stride) + first_channel;
   args.stage = stage_;
   if (row_sum_scale_ != 0) {
-    isa_.row_sums(scratch.offsets, scratch.rows, args.row_count, plan_.k_elements, row_sum_scale_);
+    isa_.row_sums(scratch.offsets, scratch.rows, args.row_count, plan_.k_elements, row_sum_scale_,
+                  plan_.source != Source::direct);
     args.row_offsets = scratch.offsets;
   }
   isa_.gemm(args);

@@ -23,6 +23,8 @@ enum class RequantMode : std::uint8_t {
 };
 
 inline constexpr std::size_t kBlockLanes = 16;
+/// A last block of at most this many channels has a lane order of its own.
+inline constexpr std::size_t kHalfBlock = 8;
 /// Most lanes of a depthwise block.
 inline constexpr std::size_t kStripLanes = 2 * kBlockLanes;
 
@@ -99,6 +101,7 @@ struct Isa {
   std::size_t element_bytes = 1;     ///< of an activation in a k_group: 4 / element_bytes are slots per group
   std::size_t depthwise_block = 16;  ///< channels per block; 32: with a block of 16 where no more than 16 are left
   std::array<std::uint8_t, kBlockLanes> gemm_channel{};            ///< lane -> channel in a block of 16
+  std::array<std::uint8_t, kBlockLanes> gemm_half_channel{};       ///< the same for a last block of kHalfBlock channels
   std::array<std::uint8_t, kStripLanes> depthwise_channel{};       ///< lane -> channel in a block of 32
   std::array<std::uint8_t, kBlockLanes> depthwise_tail_channel{};  ///< lane -> channel in a block of 16
   std::size_t row_tile = 6;                                        ///< rows that share one pass
@@ -107,9 +110,10 @@ struct Isa {
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
   void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                   std::int16_t zero_point) = nullptr;
-  /// sums[m] = scale * sum of the first byte_count bytes of rows[m]; null where element_bytes is 2.
+  /// sums[m] = scale * sum of the first byte_count bytes of rows[m]; null where element_bytes is 2. With `slack`, 31
+  /// bytes after them may be read.
   void (*row_sums)(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
-                   std::int32_t scale) = nullptr;
+                   std::int32_t scale, bool slack) = nullptr;
 };
 
 #if defined(__x86_64__)

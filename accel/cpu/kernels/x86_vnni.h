@@ -55,14 +55,24 @@ class VnniBytes {
   I flip_;
 };
 
+/// 32 bytes of which the first `count` are kept.
+inline I first_bytes(I bytes, std::size_t count) {
+  const I index = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+                                   24, 25, 26, 27, 28, 29, 30, 31);
+  return _mm256_and_si256(bytes, _mm256_cmpgt_epi8(_mm256_set1_epi8(static_cast<char>(count)), index));
+}
+
 void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
-              std::int32_t scale) {
+              std::int32_t scale, bool slack) {
+  const I zero = _mm256_setzero_si256();
   for (std::size_t row = 0; row < row_count; ++row) {
     const std::uint8_t* bytes = rows[row];
-    I sum = _mm256_setzero_si256();
+    I sum = zero;
     std::size_t i = 0;
-    for (; i + 32 <= byte_count; i += 32) {
-      sum = _mm256_add_epi64(sum, _mm256_sad_epu8(load(bytes + i), _mm256_setzero_si256()));
+    for (; i + 32 <= byte_count; i += 32) sum = _mm256_add_epi64(sum, _mm256_sad_epu8(load(bytes + i), zero));
+    if (slack && i < byte_count) {
+      sum = _mm256_add_epi64(sum, _mm256_sad_epu8(first_bytes(load(bytes + i), byte_count - i), zero));
+      i = byte_count;
     }
     const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     auto total = static_cast<std::int32_t>(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));

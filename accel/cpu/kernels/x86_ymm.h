@@ -41,7 +41,7 @@ inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::si
   const I round_even = load(&block.round_even[lane / 2]);
   const I round_odd = load(&block.round_odd[lane / 2]);
   const I right = load(&block.right[lane]);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
     I x = sums[i];
     if constexpr (kMode == RequantMode::symmetric) x = _mm256_abs_epi32(x);
@@ -141,73 +141,147 @@ inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const St
   }
 }
 
-/// kRows pixels x 16 channels.
-template <class Dot, int kRows>
-inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
-  const std::size_t block_index = channel / kBlockLanes;
-  const RequantBlock& block = args.requant[block_index];
-  const std::size_t k_bytes = args.k_group_count * 4;
-  const auto* weights = args.weights + (block_index * k_bytes * kBlockLanes);
-  const std::uint8_t* rows[kRows];
-  I sums[2][kRows];
-#pragma GCC unroll 6
-  for (int r = 0; r < kRows; ++r) {
-    rows[r] = args.rows[row + r];
-    sums[0][r] = load(&block.bias[0]);
-    sums[1][r] = load(&block.bias[8]);
+/// The same for kRows pixels of 8 channels in natural order.
+template <RequantMode kMode, int kRows>
+inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
+                        std::size_t stride, std::size_t count) {
+  scale_sums<kMode, kRows>(sums[0], block, 0);
+#pragma GCC unroll 2
+  for (int row = 0; row < kRows; row += 4) {
+    const auto at = [&](int i) { return row + i < kRows ? row + i : kRows - 1; };
+    // Dwords: a0 b0 c0 d0 | a1 b1 c1 d1, a0 being channels 0-3 of pixel a.
+    const I bytes = to_bytes(_mm256_packs_epi32(sums[0][at(0)], sums[0][at(1)]),
+                             _mm256_packs_epi32(sums[0][at(2)], sums[0][at(3)]), stage);
+    const I pixels = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    const __m128i first = _mm256_castsi256_si128(pixels);
+    const __m128i second = _mm256_extracti128_si256(pixels, 1);
+    store_some(out + (at(0) * stride), first, count);
+    store_some(out + (at(1) * stride), _mm_unpackhi_epi64(first, first), count);
+    store_some(out + (at(2) * stride), second, count);
+    store_some(out + (at(3) * stride), _mm_unpackhi_epi64(second, second), count);
   }
-  if (args.row_offsets != nullptr) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
-      const I offset = _mm256_set1_epi32(args.row_offsets[row + r]);
-      sums[0][r] = _mm256_add_epi32(sums[0][r], offset);
-      sums[1][r] = _mm256_add_epi32(sums[1][r], offset);
-    }
-  }
-  for (std::size_t k = 0; k < k_bytes; k += 4) {
-    const I w0 = load(weights + (k * kBlockLanes));
-    const I w1 = load(weights + (k * kBlockLanes) + 32);
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
-      const I a = broadcast_dword(rows[r] + k);
-      sums[0][r] = Dot::add(sums[0][r], a, w0);
-      sums[1][r] = Dot::add(sums[1][r], a, w1);
-    }
-  }
+}
+
+template <int kVectors, int kRows>
+inline void finish_tile_any(const GemmArgs& args, const StageVectors& stage, I (&sums)[kVectors][kRows],
+                            std::size_t row, std::size_t channel) {
+  const RequantBlock* block = args.requant + (channel / kBlockLanes);
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
   switch (args.stage.mode) {
     case RequantMode::rectified:
-      finish_tile<RequantMode::rectified, kRows>(sums, &block, stage, out, args.out_stride, left);
+      finish_tile<RequantMode::rectified, kRows>(sums, block, stage, out, args.out_stride, left);
       return;
     case RequantMode::symmetric:
-      finish_tile<RequantMode::symmetric, kRows>(sums, &block, stage, out, args.out_stride, left);
+      finish_tile<RequantMode::symmetric, kRows>(sums, block, stage, out, args.out_stride, left);
       return;
     case RequantMode::general:
-      finish_tile<RequantMode::general, kRows>(sums, &block, stage, out, args.out_stride, left);
+      finish_tile<RequantMode::general, kRows>(sums, block, stage, out, args.out_stride, left);
       return;
+  }
+}
+
+/// kRows pixels x kVectors * 8 channels.
+template <class Dot, int kVectors, int kRows>
+inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
+  const RequantBlock& block = args.requant[channel / kBlockLanes];
+  const std::size_t k_bytes = args.k_group_count * 4;
+  const std::byte* weights = args.weights + (channel * k_bytes);
+  const std::uint8_t* rows[kRows];
+  I sums[kVectors][kRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    rows[r] = args.rows[row + r];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) sums[v][r] = load(&block.bias[v * 8]);
+  }
+  if (args.row_offsets != nullptr) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const I offset = _mm256_set1_epi32(args.row_offsets[row + r]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm256_add_epi32(sums[v][r], offset);
+    }
+  }
+  for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
+    I w[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) w[v] = load(weights + (v * 32));
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const I a = broadcast_dword(rows[r] + k);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) sums[v][r] = Dot::add(sums[v][r], a, w[v]);
+    }
+  }
+  finish_tile_any<kVectors, kRows>(args, stage, sums, row, channel);
+}
+
+/// One pixel x 64 channels: enough independent sums to hide the dot product's latency where there is but one row.
+template <class Dot>
+inline void gemm_single(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
+  constexpr int kBlocks = 4;
+  const std::size_t k_bytes = args.k_group_count * 4;
+  const std::size_t block_bytes = k_bytes * kBlockLanes;
+  const std::byte* weights = args.weights + (channel * k_bytes);
+  const I offset = _mm256_set1_epi32(args.row_offsets != nullptr ? args.row_offsets[row] : 0);
+  I sums[kBlocks][2][1];
+#pragma GCC unroll 4
+  for (int b = 0; b < kBlocks; ++b) {
+    const RequantBlock& block = args.requant[(channel / kBlockLanes) + b];
+    sums[b][0][0] = _mm256_add_epi32(load(&block.bias[0]), offset);
+    sums[b][1][0] = _mm256_add_epi32(load(&block.bias[8]), offset);
+  }
+  for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
+    const I a = broadcast_dword(args.rows[row] + k);
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      sums[b][0][0] = Dot::add(sums[b][0][0], a, load(weights + (b * block_bytes)));
+      sums[b][1][0] = Dot::add(sums[b][1][0], a, load(weights + (b * block_bytes) + 32));
+    }
+  }
+#pragma GCC unroll 4
+  for (int b = 0; b < kBlocks; ++b) finish_tile_any<2, 1>(args, stage, sums[b], row, channel + (b * kBlockLanes));
+}
+
+/// A tile of `count` <= kRows rows.
+template <class Dot, int kVectors, int kRows>
+inline void gemm_tile_of(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel,
+                         std::size_t count) {
+  if constexpr (kRows > 1) {
+    if (count < static_cast<std::size_t>(kRows)) {
+      gemm_tile_of<Dot, kVectors, kRows - 1>(args, stage, row, channel, count);
+      return;
+    }
+  }
+  gemm_tile<Dot, kVectors, kRows>(args, stage, row, channel);
+}
+
+/// All rows of one block of channels. Rows are shared out evenly: 7 rows as 4 + 3, not 6 + 1, since few rows cannot
+/// hide the dot product's latency.
+template <class Dot, int kVectors, int kMaxRows>
+void gemm_column(const GemmArgs& args, const StageVectors& stage, std::size_t channel) {
+  std::size_t row = 0;
+  for (std::size_t tiles = (args.row_count + kMaxRows - 1) / kMaxRows; tiles > 0; --tiles) {
+    const std::size_t count = (args.row_count - row + tiles - 1) / tiles;
+    gemm_tile_of<Dot, kVectors, kMaxRows>(args, stage, row, channel, count);
+    row += count;
   }
 }
 
 template <class Dot>
 void gemm(const GemmArgs& args) {
   const StageVectors stage(args.stage);
-  for (std::size_t channel = 0; channel < args.channel_count; channel += kBlockLanes) {
-    std::size_t row = 0;
-    // Rows are shared out evenly: 7 rows as 4 + 3, not 6 + 1, since few rows cannot hide the dot product's latency.
-    for (std::size_t tiles = (args.row_count + 5) / 6; tiles > 0; --tiles) {
-      const std::size_t count = (args.row_count - row + tiles - 1) / tiles;
-      switch (count) {
-        case 1: gemm_tile<Dot, 1>(args, stage, row, channel); break;
-        case 2: gemm_tile<Dot, 2>(args, stage, row, channel); break;
-        case 3: gemm_tile<Dot, 3>(args, stage, row, channel); break;
-        case 4: gemm_tile<Dot, 4>(args, stage, row, channel); break;
-        case 5: gemm_tile<Dot, 5>(args, stage, row, channel); break;
-        default: gemm_tile<Dot, 6>(args, stage, row, channel); break;
-      }
-      row += count;
+  std::size_t channel = 0;
+  if (args.row_count == 1) {
+    for (; channel + (4 * kBlockLanes) <= args.channel_count; channel += 4 * kBlockLanes) {
+      gemm_single<Dot>(args, stage, 0, channel);
     }
   }
+  for (; channel + kHalfBlock < args.channel_count; channel += kBlockLanes) {
+    gemm_column<Dot, 2, 6>(args, stage, channel);
+  }
+  if (channel < args.channel_count) gemm_column<Dot, 1, 8>(args, stage, channel);
 }
 
 /// Channels [channel, channel + kLanes) of one input column into the strip, slots interleaved.
@@ -380,6 +454,7 @@ inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t dep
   isa.depthwise_block = depthwise_lanes;
   for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
     isa.gemm_channel[lane] = packed_channel(lane);
+    isa.gemm_half_channel[lane] = static_cast<std::uint8_t>(lane);
     isa.depthwise_tail_channel[lane] = packed_channel(lane);
   }
   for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
