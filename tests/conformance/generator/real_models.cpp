@@ -17,6 +17,8 @@ using base::Result;
 using Bytes = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t kSeedsPerModel = 3;
+constexpr std::uint64_t kSeedsPerSmallModel = 8;  ///< they are fast and have few outputs
+constexpr std::size_t kSmallInputBytes = 50'000;
 /// Longer outputs are sampled with a prime step, so that all channels are met.
 constexpr std::size_t kMaxKeptBytes = 60000;
 constexpr std::array<std::uint32_t, 9> kSampleSteps = {1, 3, 5, 7, 11, 13, 17, 19, 23};
@@ -101,7 +103,8 @@ Result<void> write_real_models(const std::filesystem::path& models, const std::f
     const auto file_name = std::string(name) + ".tflite";
     WAYSIDE_TRY(const auto file, read_bytes(models / file_name));
     const auto runnable = prepare(file);
-    for (std::uint64_t i = 0; i < kSeedsPerModel; ++i) {
+    const bool small = make_inputs(file, 0).front().size() <= kSmallInputBytes;
+    for (std::uint64_t i = 0; i < (small ? kSeedsPerSmallModel : kSeedsPerModel); ++i) {
       const auto seed = 100 + 10 * i;
       auto outputs = run_reference(runnable, make_inputs(file, seed));
       if (!outputs) return std::unexpected(std::move(outputs.error().context(file_name)));
