@@ -308,21 +308,34 @@ void GemmConv::fill_strip(const std::uint8_t* in, std::size_t unit, std::uint8_t
   const auto& s = spec_;
   const auto in_c = static_cast<std::size_t>(s.in_c);
   const std::size_t column_bytes = in_c * s.kernel_h;
-  const auto y = static_cast<std::int32_t>(unit % s.out_h);
-  const std::uint8_t* picture = in + (unit / s.out_h * s.in_h * s.in_w * in_c);
+  const std::int32_t first_y = (static_cast<std::int32_t>(unit % s.out_h) * s.stride_h) - s.pad_top;
+  const std::size_t row_bytes = s.in_w * in_c;
+  const std::uint8_t* picture = in + (unit / s.out_h * s.in_h * row_bytes);
+  const auto row_of = [&](std::int32_t i) {
+    const std::int32_t y = first_y + (i * s.dilation_h);
+    return y < 0 || y >= s.in_h ? nullptr : picture + (static_cast<std::size_t>(y) * row_bytes);
+  };
   std::uint8_t* bytes = isa_.element_bytes == 1 ? to : raw;
   const std::size_t before = std::min<std::size_t>(s.pad_left, plan_.strip_columns);
   const std::size_t inside = std::min<std::size_t>(plan_.strip_columns - before, s.in_w);
-  const std::size_t after = plan_.strip_columns - before - inside;
-  std::memset(bytes, zero_byte_, before * column_bytes);
-  std::memset(bytes + ((before + inside) * column_bytes), zero_byte_, after * column_bytes);
+  std::uint8_t* first = bytes + (before * column_bytes);
+  std::uint8_t* last = first + (inside * column_bytes);
+  const std::size_t after_bytes = bytes + plan_.strip_elements - last;
+  const bool flip_here =
+      s.in_c == 3 && s.kernel_h == 3 && isa_.element_bytes == 1 && row_of(0) && row_of(1) && row_of(2);
+  const std::uint8_t outside = flip_here ? zero_byte_ ^ flip_ : zero_byte_;
+  std::memset(bytes, outside, before * column_bytes);
+  std::memset(last, outside, after_bytes);
+  if (flip_here) {
+    copy_rgb_columns(first, {row_of(0), row_of(1), row_of(2)}, inside, flip_);
+    return;
+  }
   for (std::int32_t i = 0; i < s.kernel_h; ++i) {
-    const std::int32_t in_y = (y * s.stride_h) + (i * s.dilation_h) - s.pad_top;
-    std::uint8_t* at = bytes + (before * column_bytes) + (i * in_c);
-    if (in_y < 0 || in_y >= s.in_h) {
-      fill_every(at, zero_byte_, in_c, inside, column_bytes);
+    const std::uint8_t* row = row_of(i);
+    if (row == nullptr) {
+      fill_every(first + (i * in_c), zero_byte_, in_c, inside, column_bytes);
     } else {
-      copy_every(at, picture + (static_cast<std::size_t>(in_y) * s.in_w * in_c), in_c, inside, column_bytes);
+      copy_every(first + (i * in_c), row, in_c, inside, column_bytes);
     }
   }
   if (isa_.element_bytes == 2 || flip_ != 0) {
