@@ -13,6 +13,15 @@ inline Z load_wide(const void* from) { return _mm512_loadu_si512(from); }
 template <RequantMode kMode, int kCount>
 inline void scale_wide(Z (&sums)[kCount], const RequantBlock* constants) {
   const RequantBlock& block = *opaque(constants);
+  if constexpr (kMode == RequantMode::floating) {
+    const __m512 scale = _mm512_loadu_ps(block.scale.data());
+    const __m512 offset = _mm512_loadu_ps(block.offset.data());
+#pragma GCC unroll 12
+    for (int i = 0; i < kCount; ++i) {
+      sums[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[i]), scale, offset));
+    }
+    return;
+  }
   const Z multiplier = load_wide(block.multiplier.data());
   const Z multiplier_odd = load_wide(block.multiplier_odd.data());
   const Z round_even = load_wide(block.round_even.data());
@@ -55,9 +64,15 @@ struct WideStage {
 };
 
 /// Four times 16 scaled values to 64 bytes; dword i of 128-bit lane j then holds lanes 4j..4j+3 of vector i.
+template <RequantMode kMode>
 inline Z to_bytes(Z a, Z b, Z c, Z d, const WideStage& stage) {
-  const Z bytes = _mm512_packs_epi16(_mm512_adds_epi16(_mm512_packs_epi32(a, b), stage.zero_point),
-                                     _mm512_adds_epi16(_mm512_packs_epi32(c, d), stage.zero_point));
+  Z first = _mm512_packs_epi32(a, b);
+  Z second = _mm512_packs_epi32(c, d);
+  if constexpr (kMode != RequantMode::floating) {
+    first = _mm512_adds_epi16(first, stage.zero_point);
+    second = _mm512_adds_epi16(second, stage.zero_point);
+  }
+  const Z bytes = _mm512_packs_epi16(first, second);
   return _mm512_xor_si512(_mm512_min_epi8(_mm512_max_epi8(bytes, stage.clamp_min), stage.clamp_max), stage.flip);
 }
 
@@ -86,14 +101,14 @@ inline void finish_wide(Z (&sums)[kVectors][kRows], const RequantBlock* block, c
   if constexpr (kVectors >= 3) {
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
-      const Z bytes = to_bytes(sums[0][r], sums[1][r], sums[2][r], sums[kVectors - 1][r], stage);
+      const Z bytes = to_bytes<kMode>(sums[0][r], sums[1][r], sums[2][r], sums[kVectors - 1][r], stage);
       store_first(out + (r * stride), in_vector_order(bytes), count);
     }
   } else if constexpr (kVectors == 2) {
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; r += 2) {
       const int next = r + 1 < kRows ? r + 1 : r;
-      const Z bytes = in_vector_order(to_bytes(sums[0][r], sums[1][r], sums[0][next], sums[1][next], stage));
+      const Z bytes = in_vector_order(to_bytes<kMode>(sums[0][r], sums[1][r], sums[0][next], sums[1][next], stage));
       store_first(out + (r * stride), _mm512_castsi512_si256(bytes), count);
       store_first(out + (next * stride), _mm512_extracti64x4_epi64(bytes, 1), count);
     }
@@ -101,7 +116,8 @@ inline void finish_wide(Z (&sums)[kVectors][kRows], const RequantBlock* block, c
 #pragma GCC unroll 3
     for (int r = 0; r < kRows; r += 4) {
       const auto at = [&](int i) { return r + i < kRows ? r + i : kRows - 1; };
-      const Z bytes = in_vector_order(to_bytes(sums[0][at(0)], sums[0][at(1)], sums[0][at(2)], sums[0][at(3)], stage));
+      const Z bytes =
+          in_vector_order(to_bytes<kMode>(sums[0][at(0)], sums[0][at(1)], sums[0][at(2)], sums[0][at(3)], stage));
       store_first(out + (at(0) * stride), _mm512_castsi512_si128(bytes), count);
       store_first(out + (at(1) * stride), _mm512_extracti32x4_epi32(bytes, 1), count);
       store_first(out + (at(2) * stride), _mm512_extracti32x4_epi32(bytes, 2), count);
@@ -140,7 +156,13 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
   }
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
-  switch (args.stage.mode) {
+  bool floating = true;
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) floating = floating && block[v].floating != 0;
+  switch (floating ? RequantMode::floating : args.stage.mode) {
+    case RequantMode::floating:
+      finish_wide<RequantMode::floating>(sums, block, stage, out, args.out_stride, left);
+      return;
     case RequantMode::rectified:
       finish_wide<RequantMode::rectified>(sums, block, stage, out, args.out_stride, left);
       return;
@@ -206,12 +228,14 @@ inline void finish_pixels(Z (&sums)[kVectors][2], const RequantBlock* block, con
   for (int v = 0; v < kVectors; ++v) scale_wide<kMode, 2>(sums[v], block + v);
   if constexpr (kVectors == 2) {
     const Z order = _mm512_setr_epi32(0, 8, 1, 9, 4, 12, 5, 13, 2, 10, 3, 11, 6, 14, 7, 15);
-    const Z bytes = _mm512_permutexvar_epi32(order, to_bytes(sums[0][0], sums[1][0], sums[0][1], sums[1][1], stage));
+    const Z bytes =
+        _mm512_permutexvar_epi32(order, to_bytes<kMode>(sums[0][0], sums[1][0], sums[0][1], sums[1][1], stage));
     store_first(a, _mm512_castsi512_si256(bytes), count);
     store_first(b, _mm512_extracti64x4_epi64(bytes, 1), count);
   } else {
     const Z order = _mm512_setr_epi32(0, 8, 4, 12, 1, 9, 5, 13, 0, 8, 4, 12, 1, 9, 5, 13);
-    const Z bytes = _mm512_permutexvar_epi32(order, to_bytes(sums[0][0], sums[0][1], sums[0][0], sums[0][1], stage));
+    const Z bytes =
+        _mm512_permutexvar_epi32(order, to_bytes<kMode>(sums[0][0], sums[0][1], sums[0][0], sums[0][1], stage));
     store_first(a, _mm512_castsi512_si128(bytes), count);
     store_first(b, _mm512_extracti32x4_epi32(bytes, 1), count);
   }
@@ -279,7 +303,10 @@ void depthwise_block_wide(const DepthwiseArgs& args, const WideStage& stage, con
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
-    switch (args.stage.mode) {
+    switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
+      case RequantMode::floating:
+        depthwise_row_wide_any<RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
+        break;
       case RequantMode::rectified:
         depthwise_row_wide_any<RequantMode::rectified, kVectors>(args, stage, weights, block, out, left);
         break;

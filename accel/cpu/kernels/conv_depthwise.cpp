@@ -84,9 +84,12 @@ void DepthwiseConv::pack(const ConvSpec& spec) {
   for (std::size_t first = 0; first < channels;) {
     const bool wide = isa_.depthwise_block == kStripLanes && first + kBlockLanes < channels;
     const std::size_t lanes = wide ? kStripLanes : kBlockLanes;
+    bool floating = stage_.mode == RequantMode::rectified;
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::size_t channel = first + (wide ? isa_.depthwise_channel[lane] : isa_.depthwise_tail_channel[lane]);
       auto& block = requant_[(first + lane) / kBlockLanes];
+      const auto lane_channel = channel < channels ? static_cast<std::int32_t>(channel) : -1;
+      floating = floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_, lane_channel, isa_);
       if (channel >= channels) {
         set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
         continue;
@@ -94,6 +97,9 @@ void DepthwiseConv::pack(const ConvSpec& spec) {
       pack_lane(spec, weights_.data() + (first * lane_bytes), lanes, lane, channel);
       set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel),
                folded_bias(spec, channel));
+    }
+    for (std::size_t lane = 0; lane < lanes; lane += kBlockLanes) {
+      requant_[(first + lane) / kBlockLanes].floating = floating ? 1 : 0;
     }
     first += lanes;
   }

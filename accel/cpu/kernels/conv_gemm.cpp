@@ -25,6 +25,8 @@ enum class Source : std::uint8_t {
 constexpr std::size_t kBlockBytes = std::size_t{24} * 1024;
 constexpr std::size_t kMaxBlockRows = 192;
 constexpr std::size_t kMinBlockRows = 24;
+/// Beyond this many products a sum, requantisation is a small part of the work and not worth a proof at load.
+constexpr std::size_t kMaxFloatingK = 160;
 /// Blocks per thread below which the split is made even.
 constexpr std::size_t kEvenSplitBlocks = 8;
 
@@ -167,9 +169,13 @@ void GemmConv::pack(const ConvSpec& spec) {
     std::byte* to = weights_.data() + (block * block_bytes);
     const bool half = static_cast<std::size_t>(spec.out_c) - (block * kBlockLanes) <= kHalfBlock;
     const auto& channel_of = half ? isa_.gemm_half_channel : isa_.gemm_channel;
+    bool floating = stage_.mode == RequantMode::rectified && p.k_elements <= kMaxFloatingK;
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
       const std::size_t channel = (block * kBlockLanes) + channel_of[lane];
-      if (channel >= static_cast<std::size_t>(spec.out_c)) {
+      const bool used = channel < static_cast<std::size_t>(spec.out_c);
+      floating = floating && set_float_lane(requant_[block], lane, spec.requant, stage_,
+                                            used ? static_cast<std::int32_t>(channel) : -1, isa_);
+      if (!used) {
         set_lane(requant_[block], lane, spec.requant, stage_.mode, -1, 0);
         continue;
       }
@@ -194,6 +200,7 @@ void GemmConv::pack(const ConvSpec& spec) {
       }
       set_lane(requant_[block], lane, spec.requant, stage_.mode, static_cast<std::int32_t>(channel), bias);
     }
+    requant_[block].floating = floating ? 1 : 0;
   }
 }
 

@@ -15,6 +15,7 @@ namespace wayside::accel::cpu {
 /// floor division:
 ///   x >= 0: floor((x*m + C) / 2^(31+e));   x < 0: floor((x*m + C - 2^31) / 2^(31+e)).
 enum class RequantMode : std::uint8_t {
+  floating,   ///< kernels choose it per block, see RequantBlock::floating
   rectified,  ///< clamp_min == zero_point: a negative sum is clamped whatever its rounding, the first line serves for
               ///< all
   symmetric,  ///< sign(x) * floor((|x|*m + C) / 2^(31+e)): equal unless |x|*m + C is a multiple of 2^(31+e), which
@@ -39,6 +40,20 @@ struct alignas(64) RequantBlock {
   std::array<std::int32_t, kBlockLanes> left;            ///< general only: left shift
   std::array<std::int32_t, kBlockLanes> half;            ///< general only: 2^(e-1), 0 for e = 0
   std::array<std::int32_t, kBlockLanes> sign_mask;       ///< general only: -1, 0 for e = 0
+  std::array<float, kBlockLanes> scale;                  ///< where floating: q = rint(fma(sum, scale, offset))
+  std::array<float, kBlockLanes> offset;                 ///< the output zero point is in it
+  /// Rectified layers only: every lane's single-precision form was proven equal to the integer form (FloatProof).
+  std::int32_t floating;
+};
+
+/// Does q(x) = rint(fma(float(x), scale, offset)) step from n - 1 to n at the same integer x as the exact form, for n =
+/// 1
+/// .. step_count? Both are monotone in x, so this proves them equal for every x. The exact form steps to n at
+/// ceil(n * step + start); the answer is no where double precision cannot tell which integer that is.
+struct FloatProof {
+  double step = 0, start = 0;
+  std::int32_t step_count = 0, zero_point = 0;  ///< step n belongs to the output value zero_point + n
+  float scale = 0, offset = 0;
 };
 
 /// Clamps in the s8 domain; `flip` (0 or 0x80) turns the bytes into u8 at the end.
@@ -110,6 +125,7 @@ struct Isa {
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
   void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                   std::int16_t zero_point) = nullptr;
+  bool (*float_is_exact)(const FloatProof& proof) = nullptr;
   /// sums[m] = scale * sum of the first byte_count bytes of rows[m]; null where element_bytes is 2. With `slack`, 31
   /// bytes after them may be read.
   void (*row_sums)(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <cmath>
+#include <limits>
+#include <utility>
 
 namespace wayside::accel::cpu {
 namespace {
@@ -60,6 +63,40 @@ void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, Req
   block.left[lane] = std::max(shift, 0);
   block.half[lane] = right > 0 ? static_cast<std::int32_t>(1U << (right - 1)) : 0;
   block.sign_mask[lane] = right > 0 ? -1 : 0;
+}
+
+bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant, const OutputStage& stage,
+                    std::int32_t channel, const Isa& isa) {
+  block.scale[lane] = 0;
+  block.offset[lane] = stage.zero_point;
+  if (channel < 0) return true;
+  const double multiplier = requant.multiplier[channel];
+  const std::int32_t right = -requant.shift[channel];
+  if (multiplier == 0 || isa.float_is_exact == nullptr) return false;
+  const double unit = std::ldexp(1.0, 31 + right);
+  const double round = std::ldexp(1.0, 30) + std::ldexp(1.0, 30 + right);
+  FloatProof proof{.step = unit / multiplier,
+                   .start = -round / multiplier,
+                   .step_count = stage.clamp_max - stage.zero_point,
+                   .zero_point = stage.zero_point};
+  // Beyond 2^21 a double cannot place a step between integers to within 1 / multiplier any more.
+  if (proof.step * proof.step_count >= std::ldexp(1.0, 21)) return false;
+  const auto scale = static_cast<float>(multiplier / unit);
+  const auto offset = static_cast<float>(stage.zero_point + ((round / unit) - 0.5));
+  // Neighbours of the rounded constants, in units in the last place of each.
+  constexpr std::pair<int, int> kCandidates[] = {{0, 0},  {0, 1},  {0, -1}, {1, 0}, {-1, 0},
+                                                 {1, -1}, {-1, 1}, {0, 2},  {0, -2}};
+  const float scale_ulp = std::nextafter(scale, 1.0F) - scale;
+  const float offset_ulp = std::nextafter(std::abs(offset), std::numeric_limits<float>::max()) - std::abs(offset);
+  for (const auto& [scale_steps, offset_steps] : kCandidates) {
+    proof.scale = scale + (static_cast<float>(scale_steps) * scale_ulp);
+    proof.offset = offset + (static_cast<float>(offset_steps) * offset_ulp);
+    if (!isa.float_is_exact(proof)) continue;
+    block.scale[lane] = proof.scale;
+    block.offset[lane] = proof.offset;
+    return true;
+  }
+  return false;
 }
 
 }  // namespace wayside::accel::cpu

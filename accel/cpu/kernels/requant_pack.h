@@ -18,4 +18,9 @@ namespace wayside::accel::cpu {
 void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, RequantMode mode, std::int32_t channel,
               std::int32_t bias);
 
+/// Fills the single-precision constants of a lane of a rectified layer; false where no candidate is proven exact. Which
+/// layers are worth the proof is the drivers' choice.
+[[nodiscard]] bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant,
+                                  const OutputStage& stage, std::int32_t channel, const Isa& isa);
+
 }  // namespace wayside::accel::cpu

@@ -31,11 +31,20 @@ inline const T* opaque(const T* pointer) {
   return pointer;
 }
 
-/// Sums of lanes [lane, lane + 8) of kCount pixels to scaled values (no zero point yet), in place, in order. The
-/// constants are loaded once for all pixels.
+/// Sums of lanes [lane, lane + 8) of kCount pixels to scaled values, in place, in order; the zero point is in them only
+/// where kMode is floating. The constants are loaded once for all pixels.
 template <RequantMode kMode, int kCount>
 inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::size_t lane) {
   const RequantBlock& block = *opaque(constants);
+  if constexpr (kMode == RequantMode::floating) {
+    const __m256 scale = _mm256_loadu_ps(&block.scale[lane]);
+    const __m256 offset = _mm256_loadu_ps(&block.offset[lane]);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      sums[i] = _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[i]), scale, offset));
+    }
+    return;
+  }
   const I multiplier = load(&block.multiplier[lane]);
   const I multiplier_odd = load(&block.multiplier_odd[lane]);
   const I round_even = load(&block.round_even[lane / 2]);
@@ -74,9 +83,13 @@ struct StageVectors {
         flip(_mm256_set1_epi8(static_cast<char>(stage.flip))) {}
 };
 
+template <RequantMode kMode>
 inline I to_bytes(I words_a, I words_b, const StageVectors& stage) {
-  const I bytes =
-      _mm256_packs_epi16(_mm256_adds_epi16(words_a, stage.zero_point), _mm256_adds_epi16(words_b, stage.zero_point));
+  if constexpr (kMode != RequantMode::floating) {
+    words_a = _mm256_adds_epi16(words_a, stage.zero_point);
+    words_b = _mm256_adds_epi16(words_b, stage.zero_point);
+  }
+  const I bytes = _mm256_packs_epi16(words_a, words_b);
   return _mm256_xor_si256(_mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max), stage.flip);
 }
 
@@ -118,8 +131,8 @@ inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block, const St
 #pragma GCC unroll 3
   for (int row = 0; row < kRows; row += 2) {
     const int next = row + 1 < kRows ? row + 1 : row;
-    const I bytes = to_bytes(_mm256_packs_epi32(sums[0][row], sums[1][row]),
-                             _mm256_packs_epi32(sums[0][next], sums[1][next]), stage);
+    const I bytes = to_bytes<kMode>(_mm256_packs_epi32(sums[0][row], sums[1][row]),
+                                    _mm256_packs_epi32(sums[0][next], sums[1][next]), stage);
     store_pair(out + (row * stride), out + (next * stride), _mm256_permute4x64_epi64(bytes, 0xD8), count);
   }
 }
@@ -134,10 +147,10 @@ inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const St
   scale_sums<kMode, kRows>(sums[3], block + 1, 8);
 #pragma GCC unroll 2
   for (int row = 0; row < kRows; ++row) {
-    store_wide(
-        out + (row * stride),
-        to_bytes(_mm256_packs_epi32(sums[0][row], sums[1][row]), _mm256_packs_epi32(sums[2][row], sums[3][row]), stage),
-        count);
+    store_wide(out + (row * stride),
+               to_bytes<kMode>(_mm256_packs_epi32(sums[0][row], sums[1][row]),
+                               _mm256_packs_epi32(sums[2][row], sums[3][row]), stage),
+               count);
   }
 }
 
@@ -150,8 +163,8 @@ inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block, const St
   for (int row = 0; row < kRows; row += 4) {
     const auto at = [&](int i) { return row + i < kRows ? row + i : kRows - 1; };
     // Dwords: a0 b0 c0 d0 | a1 b1 c1 d1, a0 being channels 0-3 of pixel a.
-    const I bytes = to_bytes(_mm256_packs_epi32(sums[0][at(0)], sums[0][at(1)]),
-                             _mm256_packs_epi32(sums[0][at(2)], sums[0][at(3)]), stage);
+    const I bytes = to_bytes<kMode>(_mm256_packs_epi32(sums[0][at(0)], sums[0][at(1)]),
+                                    _mm256_packs_epi32(sums[0][at(2)], sums[0][at(3)]), stage);
     const I pixels = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     const __m128i first = _mm256_castsi256_si128(pixels);
     const __m128i second = _mm256_extracti128_si256(pixels, 1);
@@ -168,7 +181,10 @@ inline void finish_tile_any(const GemmArgs& args, const StageVectors& stage, I (
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
-  switch (args.stage.mode) {
+  switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
+    case RequantMode::floating:
+      finish_tile<RequantMode::floating, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
     case RequantMode::rectified:
       finish_tile<RequantMode::rectified, kRows>(sums, block, stage, out, args.out_stride, left);
       return;
@@ -402,7 +418,10 @@ void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
-    switch (args.stage.mode) {
+    switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
+      case RequantMode::floating:
+        depthwise_row_any<Dot, RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
+        break;
       case RequantMode::rectified:
         depthwise_row_any<Dot, RequantMode::rectified, kVectors>(args, stage, weights, block, out, left);
         break;
@@ -426,6 +445,39 @@ void depthwise(const DepthwiseArgs& args) {
     for (; channel + 16 < args.channel_count; channel += 32) depthwise_block<Dot, 4>(args, stage, dot, channel);
   }
   for (; channel < args.channel_count; channel += 16) depthwise_block<Dot, 2>(args, stage, dot, channel);
+}
+
+/// ceil(n * step + start) for four n; `doubt` collects those too near to an integer.
+inline __m128i step_position(__m256d n, const FloatProof& proof, __m256d& doubt) {
+  const __m256d position = _mm256_fmadd_pd(n, _mm256_set1_pd(proof.step), _mm256_set1_pd(proof.start));
+  const __m256d distance =
+      _mm256_sub_pd(position, _mm256_round_pd(position, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  const __m256d magnitude = _mm256_andnot_pd(_mm256_set1_pd(-0.0), distance);
+  // Positions stay below 2^21: three roundings of 2^-33 each, with room to spare.
+  doubt = _mm256_or_pd(doubt, _mm256_cmp_pd(magnitude, _mm256_set1_pd(0x1p-27), _CMP_LT_OQ));
+  return _mm256_cvttpd_epi32(_mm256_ceil_pd(position));
+}
+
+inline bool float_is_exact(const FloatProof& proof) {
+  const __m256 scale = _mm256_set1_ps(proof.scale);
+  const __m256 offset = _mm256_set1_ps(proof.offset);
+  const auto value = [&](I x) { return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(x), scale, offset)); };
+  const I last = _mm256_set1_epi32(proof.step_count);
+  const I one = _mm256_set1_epi32(1);
+  __m256d doubt = _mm256_setzero_pd();
+  I wrong = _mm256_setzero_si256();
+  for (std::int32_t first = 1; first <= proof.step_count; first += 8) {
+    I n = _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    n = _mm256_min_epi32(n, last);
+    const __m128i low = step_position(_mm256_cvtepi32_pd(_mm256_castsi256_si128(n)), proof, doubt);
+    const __m128i high = step_position(_mm256_cvtepi32_pd(_mm256_extracti128_si256(n, 1)), proof, doubt);
+    const I x = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    const I wanted = _mm256_add_epi32(n, _mm256_set1_epi32(proof.zero_point));
+    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(wanted, value(x)));
+    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(value(_mm256_sub_epi32(x, one)), _mm256_sub_epi32(wanted, one)));
+    if (_mm256_testz_si256(wrong, wrong) == 0) return false;
+  }
+  return _mm256_movemask_pd(doubt) == 0;
 }
 
 /// 16 channels as 8 + 8: the low halves of both 128-bit lanes, so that unpacks within lanes keep the channels together.
@@ -458,6 +510,7 @@ inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t dep
     isa.depthwise_tail_channel[lane] = packed_channel(lane);
   }
   for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
+  isa.float_is_exact = float_is_exact;
   return isa;
 }
 
