@@ -9,6 +9,7 @@
 #include "base/codec/jpeg_decoder.h"
 #include "base/codec/jpeg_encoder.h"
 #include "tests/base/codec/pictures.h"
+#include "tests/base/codec/reference_jpeg.h"
 
 namespace wayside::base {
 namespace {
@@ -231,6 +232,57 @@ TEST(JpegDecoder, RefusesAHugePictureBeforeTakingMemory) {
   EXPECT_TRUE(image.error().code == Code::exhausted || image.error().code == Code::corrupt) << image.error().message;
   for (std::size_t i = 5; i < 9; ++i) file[frame + i] = std::byte{0x3F};  // 16191 x 16191
   EXPECT_EQ(jpeg.decode(file).error().code, Code::exhausted);
+}
+
+TEST(JpegDecoder, BringsEverySamplingTo420) {
+  auto jpeg = decoder();
+  for (const auto& [width, height] : {Size{64, 48}, Size{61, 45}, Size{17, 3}, Size{1, 1}}) {
+    for (const bool progressive : {false, true}) {
+      for (const auto& [x, y] : {std::pair{1, 1}, {2, 1}, {1, 2}, {2, 2}, {4, 1}, {4, 2}}) {
+        SCOPED_TRACE(testing::Message() << width << "x" << height << " luma " << x << "x" << y << " " << progressive);
+        const auto file = test::make_jpeg(width, height, {.luma_x = x, .luma_y = y, .progressive = progressive});
+        const auto image = jpeg.decode(file);
+        ASSERT_TRUE(image) << image.error().message;
+        EXPECT_EQ(image->format, PixelFormat::i420);
+        for (unsigned row = 0; row < height; ++row) {
+          for (unsigned column = 0; column < width; ++column) {
+            const auto& luma = image->planes[0];
+            ASSERT_NEAR(luma.data[row * luma.stride_bytes + column], 60 + column, 3);
+          }
+        }
+        for (unsigned row = 0; row < (height + 1) / 2; ++row) {
+          for (unsigned column = 0; column < (width + 1) / 2; ++column) {
+            const auto& blue = image->planes[1];
+            const auto& red = image->planes[2];
+            const double expected = 90 + (2 * row + 1 < height ? 2 * row + 0.5 : 2 * row);
+            ASSERT_NEAR(blue.data[row * blue.stride_bytes + column], expected, 3);
+            ASSERT_NEAR(red.data[row * red.stride_bytes + column], 150, 3);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(JpegDecoder, ReadsRestartMarkers) {
+  auto jpeg = decoder();
+  EXPECT_TRUE(jpeg.decode(test::make_jpeg(64, 48, {.restart_rows = 1})));
+}
+
+TEST(JpegDecoder, TruncatedProgressiveIsCorrupt) {
+  const auto file = test::make_jpeg(64, 48, {.progressive = true});
+  auto jpeg = decoder();
+  for (std::size_t size = 0; size + 2 < file.size(); ++size) {
+    const auto image = jpeg.decode(std::span(file).first(size));
+    ASSERT_FALSE(image) << size << " of " << file.size();
+    EXPECT_EQ(image.error().code, Code::corrupt);
+  }
+  EXPECT_TRUE(jpeg.decode(file));
+}
+
+TEST(JpegDecoder, RefusesCmyk) {
+  auto jpeg = decoder();
+  EXPECT_EQ(jpeg.decode(test::make_jpeg(64, 48, {.cmyk = true})).error().code, Code::unsupported);
 }
 
 }  // namespace
