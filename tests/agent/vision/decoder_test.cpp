@@ -188,7 +188,8 @@ TEST(Yolox, DecodesGridAndLogSizes) {
                .shape = {1, static_cast<int>(cells), static_cast<int>(fields)},
                .quantization = {}},
               values);
-  const auto got = make(card_of(DecoderType::yolox, 2), session)->decode(session, plain_mapping(64, 64));
+  const auto decoder = make(card_of(DecoderType::yolox, 2), session);
+  const auto got = decoder->decode(session, plain_mapping(64, 64));
   ASSERT_EQ(got.size(), 1U);
   EXPECT_EQ(got[0].class_id, 1);
   EXPECT_NEAR(got[0].score, 0.72F, 1e-5F);
@@ -207,7 +208,8 @@ TEST(Yolov8, ReadsBothLayoutsInPixelsAndFractions) {
       const int first = static_cast<int>(fields_first ? fields : cells),
                 second = static_cast<int>(fields_first ? cells : fields);
       session.add({.name = "out", .type = DType::f32, .shape = {1, first, second}, .quantization = {}}, values);
-      const auto got = make(card_of(DecoderType::yolov8, 2), session)->decode(session, plain_mapping(64, 64));
+      const auto decoder = make(card_of(DecoderType::yolov8, 2), session);
+      const auto got = decoder->decode(session, plain_mapping(64, 64));
       ASSERT_EQ(got.size(), 1U);
       EXPECT_EQ(got[0].class_id, 1);
       expect_box(got[0], 22, 12, 42, 20);

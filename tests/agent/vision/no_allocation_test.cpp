@@ -2,26 +2,11 @@
 // After creation, decoders allocate nothing, even when every cell passes the threshold.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "agent/vision/decoder.h"
+#include "tests/accel/preprocess/allocation_counter.h"
 #include "tests/agent/vision/fake_session.h"
-
-namespace {
-std::atomic<int> g_allocations{0};
-}  // namespace
-
-// Counts; the rest of the family ends here.
-void* operator new(std::size_t size) {
-  ++g_allocations;
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace wayside::agent {
 namespace {
@@ -33,9 +18,9 @@ void expect_no_allocation(DecoderType type, const test::FakeSession& session) {
   card.decoder.type = type;
   auto decoder = make_decoder(card, session);
   ASSERT_TRUE(decoder.has_value()) << decoder.error().message;
-  const int before = g_allocations;
+  const int before = wayside::test::allocation_count();
   const auto count = (*decoder)->decode(session, test::plain_mapping(640, 640, 10)).size();
-  const int after = g_allocations;
+  const int after = wayside::test::allocation_count();
   EXPECT_EQ(after, before) << to_string(type);
   EXPECT_GT(count, 0U) << to_string(type);
 }
