@@ -24,7 +24,10 @@ std::optional<Multiplier> quantize_multiplier(double real) {
     ++shift;
   }
   if (shift < kMinShift) return Multiplier{};
-  if (shift > kMaxShift) return std::nullopt;
+  if (shift > kMaxShift) {
+    constexpr std::int32_t kLargest = std::numeric_limits<std::int32_t>::max();
+    return Multiplier{real > 0 ? kLargest : -kLargest, kMaxShift};
+  }
   return Multiplier{static_cast<std::int32_t>(value), shift};
 }
 

@@ -18,7 +18,8 @@ struct Multiplier {
 };
 
 /// Source: tensorflow/lite/kernels/internal/quantization_util.cc QuantizeMultiplier. Factors below 2^-32 become 0.
-/// Nothing for what is not finite or not below 2^30: no sane model has it.
+/// Those from 2^30 on, where the reference is undefined, become the largest multiplier: every product but 0 saturates
+/// (traffic_model of the Coral test data has an untrained branch with a factor of 3e30). Nothing for NaN and infinity.
 [[nodiscard]] std::optional<Multiplier> quantize_multiplier(double real);
 
 /// round(x * real), double rounding.

@@ -136,10 +136,8 @@ Result<PreparedOp> prepare_mul(const NodeView& node) {
     product.value_a[byte] = value_of(x, a.type) - a.quantization.zero_point;
     product.value_b[byte] = value_of(x, b.type) - b.quantization.zero_point;
   }
-  // Outputs that were always zero in training have scales next to nothing; from 2^29 on every product but 0 saturates.
-  constexpr float kSaturatingFactor = 1 << 29;
   const float factor = a.quantization.scale * b.quantization.scale / out.quantization.scale;
-  WAYSIDE_TRY(product.to_output, node.multiplier(double{std::min(factor, kSaturatingFactor)}, "scale ratio"));
+  WAYSIDE_TRY(product.to_output, node.multiplier(double{factor}, "scale ratio"));
   product.zero_point = out.quantization.zero_point;
   product.range = activation_range(node.options().activation, out.type, out.quantization);
   return elementwise<std::uint8_t>(broadcast, product);

@@ -10,10 +10,6 @@
 
 namespace wayside::accel::cpu::ops {
 
-/// The most products that one int32 sum can hold whatever the values are: (2^31 - 2^30) / (255 * 255), leaving half of
-/// the range to the bias. TFLite has no such check; the largest sums of real models have below 10,000 terms.
-inline constexpr std::int64_t kMaxSumLength = 16'513;
-
 /// How scale_in * scale_weight is rounded before the division by scale_out; the two differ in the last bit.
 enum class ScaleProduct : std::uint8_t { in_float, in_double };
 
@@ -22,11 +18,15 @@ enum class ScaleProduct : std::uint8_t { in_float, in_double };
 [[nodiscard]] base::Result<void> check_filter(const NodeView& node, std::int32_t channel_dimension,
                                               std::int32_t channels, std::size_t activations = 0);
 
-/// The i32 bias of `channels` values, or nothing when the input is left out. Refused when a sum of `sum_length`
-/// products and the bias might leave int32. (Dead channels of real models hold 2^30: their weight scale is next to
-/// nothing.)
+/// The i32 bias of `channels` values, or nothing when the input is left out.
 [[nodiscard]] base::Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t input,
-                                                                std::int32_t channels, std::int64_t sum_length);
+                                                                std::int32_t channels);
+
+/// Checks that no sum can leave int32, whatever the activations are: |bias[o]| + 255 * sum |w - weight_zero| over the
+/// weights of channel o. `channel_is_last`: weights [..., channels] (depthwise) instead of [channels, ...].
+/// TFLite has no such check; real models pass it, though dead channels hold biases of 2^30 (vww_96_int8).
+[[nodiscard]] base::Result<void> check_sums(const Tensor& filter, const std::vector<std::int32_t>& bias,
+                                            std::int32_t channels, bool channel_is_last);
 
 /// Multipliers scale_in * scale_weight[c] / scale_out, the output's zero point and its fused activation's range.
 [[nodiscard]] base::Result<Requant> conv_requant(const NodeView& node, std::int32_t channels, ScaleProduct product,

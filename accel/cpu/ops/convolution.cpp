@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: checks, then a ConvKernel of the chosen instruction set.
-#include <limits>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -33,23 +33,32 @@ Result<void> check_filter(const NodeView& node, std::int32_t channel_dimension, 
   return {};
 }
 
-Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t input, std::int32_t channels,
-                                            std::int64_t sum_length) {
+Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t input, std::int32_t channels) {
   if (!node.has_input(input)) return std::vector<std::int32_t>{};
   const Tensor& bias = node.input(input);
   if (bias.shape.element_count() != static_cast<std::size_t>(channels)) {
     return NodeView::corrupt("bias tensor {} has shape {} for {} channels", node.input_number(input),
                              to_string(bias.shape), channels);
   }
-  WAYSIDE_TRY(auto values, node.constant_i32(input, static_cast<std::size_t>(channels)));
-  constexpr std::int64_t kMaxProduct = 255 * 255;
-  const std::int64_t limit = std::numeric_limits<std::int32_t>::max() - sum_length * kMaxProduct;
-  for (const std::int32_t value : values) {
-    if (value < -limit || value > limit) {
-      return NodeView::corrupt("bias tensor {} holds {}; its sums may overflow", node.input_number(input), value);
+  return node.constant_i32(input, static_cast<std::size_t>(channels));
+}
+
+Result<void> check_sums(const Tensor& filter, const std::vector<std::int32_t>& bias, std::int32_t channels,
+                        bool channel_is_last) {
+  constexpr std::uint64_t kMaxActivation = 255;  // |x - zero point|
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(channels), 0);
+  const std::size_t run = channel_is_last ? 1 : filter.data.size() / sums.size();
+  for (std::size_t i = 0; i < filter.data.size(); ++i) {
+    const std::int32_t w = value_of(std::to_integer<std::uint8_t>(filter.data[i]), filter.type);
+    sums[i / run % sums.size()] += static_cast<std::uint64_t>(std::abs(w - filter.quantization.zero_point));
+  }
+  for (std::size_t o = 0; o < sums.size(); ++o) {
+    const std::int64_t offset = bias.empty() ? 0 : std::abs(std::int64_t{bias[o]});
+    if (sums[o] * kMaxActivation + static_cast<std::uint64_t>(offset) > INT32_MAX) {
+      return NodeView::corrupt("weights and bias of channel {} can overflow a 32-bit sum", o);
     }
   }
-  return values;
+  return {};
 }
 
 /// Source: kernel_util.cc PopulateConvolutionQuantizationParams (double arithmetic per channel) and
@@ -95,8 +104,8 @@ class ConvOperator final : public Operator {
 Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct product) {
   const Tensor& filter = node.input(1);
   const std::int64_t sum_length = std::int64_t{spec.kernel_h} * spec.kernel_w * (spec.depthwise ? 1 : spec.in_c);
-  if (sum_length > kMaxSumLength) return NodeView::unsupported("{} terms in one sum", sum_length);
-  WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c, sum_length));
+  WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c));
+  WAYSIDE_CHECK(check_sums(filter, bias, spec.out_c, spec.depthwise));
   WAYSIDE_TRY(spec.requant, conv_requant(node, spec.out_c, product));
   spec.is_unsigned = filter.type == DType::u8;
   spec.in_zero = node.input(0).quantization.zero_point;

@@ -120,15 +120,14 @@ Result<PreparedOp> prepare_transpose_conv(const NodeView& node) {
   TransposeConv op;
   WAYSIDE_CHECK(set_geometry(node, op));
   WAYSIDE_CHECK(check_filter(node, 0, op.out_c, 2));
-  const auto sum_length = std::int64_t{op.kernel_h} * op.kernel_w * op.in_c;
-  if (sum_length > kMaxSumLength) return NodeView::unsupported("{} terms in one sum", sum_length);
   const Tensor& in = node.input(2);
   const Tensor& filter = node.input(1);
   op.type = in.type;
   op.in_zero = in.quantization.zero_point;
   const auto product = in.type == DType::u8 ? ScaleProduct::in_float : ScaleProduct::in_double;
   WAYSIDE_TRY(op.requant, conv_requant(node, op.out_c, product, 2));
-  WAYSIDE_TRY(op.bias, read_bias(node, 3, op.out_c, sum_length));
+  WAYSIDE_TRY(op.bias, read_bias(node, 3, op.out_c));
+  WAYSIDE_CHECK(check_sums(filter, op.bias, op.out_c, false));
   if (op.bias.empty()) op.bias.assign(static_cast<std::size_t>(op.out_c), 0);
   op.weights.reserve(filter.data.size());
   for (const std::byte byte : filter.data) {
