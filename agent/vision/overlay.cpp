@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <format>
+#include <ranges>
 
 #include "accel/preprocess/preprocess.h"
 #include "agent/vision/font.h"
@@ -100,7 +101,7 @@ void draw_text(RgbPicture& picture, int x_px, int y_px, std::string_view text, R
 
 void draw_detections(RgbPicture& picture, std::span<const Detection> detections, const ModelCard& card) {
   const int scale = scale_for(picture);
-  for (const auto& detection : detections) {
+  for (const auto& detection : std::views::reverse(detections)) {  // the best ones on top
     const auto color = kColors[static_cast<std::size_t>(std::max(0, detection.class_id)) % kColors.size()];
     draw_box(picture, detection, color, 2 * scale);
     const auto text = std::format("{} {:.0f}%", label_of(card, detection.class_id), detection.score * 100);
