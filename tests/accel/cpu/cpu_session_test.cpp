@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions: interface, aliases, constants, several inputs, threads, no allocation while running.
+#include "accel/cpu/cpu_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/accel/cpu/allocation_counter.h"
+#include "tests/accel/model_builder.h"
+
+namespace wayside::accel::cpu {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::ModelBuilder;
+using testing::small_model;
+
+std::unique_ptr<CpuSession> create(const ModelBuilder& model, unsigned thread_count = 1) {
+  const auto bytes = model.build();  // freed on return: the session must not need it
+  auto session = CpuSession::create(bytes, {.thread_count = thread_count}, best_level());
+  EXPECT_TRUE(session) << session.error().message;
+  return session ? std::move(*session) : nullptr;
+}
+
+std::vector<int> output_of(const CpuSession& session, std::size_t index = 0) {
+  std::vector<int> values;
+  for (const std::byte byte : session.output(index)) values.push_back(std::to_integer<std::int8_t>(byte));
+  return values;
+}
+
+void set_input(CpuSession& session, std::size_t index, const std::vector<int>& values) {
+  const auto input = session.input(index);
+  ASSERT_EQ(input.size(), values.size());
+  std::ranges::transform(values, input.begin(), [](int value) { return static_cast<std::byte>(value); });
+}
+
+TEST(CpuSessionTest, DescribesInputsOutputsAndSizes) {
+  const auto session = create(small_model());
+  ASSERT_TRUE(session);
+  ASSERT_EQ(session->inputs().size(), 1U);
+  EXPECT_THAT(session->inputs()[0].shape, ElementsAre(1, 4, 4, 2));
+  EXPECT_EQ(session->inputs()[0].type, DType::i8);
+  EXPECT_FLOAT_EQ(session->inputs()[0].quantization.scale, 0.02F);
+  EXPECT_EQ(session->inputs()[0].quantization.zero_point, -1);
+  EXPECT_EQ(session->input(0).size(), 32U);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(session->input(0).data()) % 64, 0U);
+  ASSERT_EQ(session->outputs().size(), 1U);
+  EXPECT_EQ(session->output(0).size(), 3U);
+  EXPECT_EQ(session->info().mac_count, 16U * 18 * 4 + 48);
+  EXPECT_GT(session->info().weight_bytes, 0U);
+  EXPECT_GT(session->info().arena_bytes, 0U);
+  EXPECT_EQ(session->operators().size(), 5U);
+  EXPECT_FALSE(session->operators()[2].runs);  // RESHAPE
+}
+
+TEST(CpuSessionTest, ProbabilitiesAddUpAndRunsRepeat) {
+  const auto session = create(small_model());
+  ASSERT_TRUE(session);
+  const std::vector<int> picture = [] {
+    std::vector<int> values(32);
+    for (int i = 0; i < 32; ++i) values[static_cast<std::size_t>(i)] = i * 7 % 256 - 128;
+    return values;
+  }();
+  set_input(*session, 0, picture);
+  ASSERT_TRUE(session->run());
+  const auto first = output_of(*session);
+  int sum = 0;
+  for (const int value : first) sum += value + 128;
+  EXPECT_NEAR(sum, 256, 3);
+  set_input(*session, 0, picture);
+  EXPECT_EQ(output_of(*session), first) << "writing the input must not change the last output";
+  ASSERT_TRUE(session->run());
+  EXPECT_EQ(output_of(*session), first);
+}
+
+TEST(CpuSessionTest, RunAllocatesNothing) {
+  for (const unsigned threads : {1U, 2U}) {
+    const auto session = create(small_model(), threads);
+    ASSERT_TRUE(session);
+    ASSERT_TRUE(session->run());
+    const std::size_t before = testing::allocation_count();
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(session->run());
+    EXPECT_EQ(testing::allocation_count(), before) << threads << " threads";
+  }
+}
+
+TEST(CpuSessionTest, AReshapedInputAsOutputIsACopy) {
+  ModelBuilder model;
+  const auto in = model.activation({2, 3}), flat = model.activation({6}), out = model.activation({3, 2});
+  model.op(OpCode::reshape, {in, model.constant_i32({6})}, {flat});
+  model.op(OpCode::reshape, {flat, model.constant_i32({3, 2})}, {out});
+  model.inputs = {in};
+  model.outputs = {out};
+  const auto session = create(model);
+  ASSERT_TRUE(session);
+  set_input(*session, 0, {1, 2, 3, 4, 5, 6});
+  ASSERT_TRUE(session->run());
+  set_input(*session, 0, {0, 0, 0, 0, 0, 0});
+  EXPECT_THAT(output_of(*session), ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST(CpuSessionTest, AReshapedConstantNeedsNoWork) {
+  ModelBuilder model;
+  const auto in = model.activation({1, 2});
+  const auto constant = model.tensor({.name = "c", .shape = {2}, .scales = {0.5F}, .zero_points = {0}, .data = {3, 4}});
+  const auto row = model.activation({1, 2}), sum = model.activation({1, 2});
+  model.op(OpCode::reshape, {constant, model.constant_i32({1, 2})}, {row});
+  model.op(OpCode::add, {in, row}, {sum});
+  model.inputs = {in};
+  model.outputs = {sum, row};
+  const auto session = create(model);
+  ASSERT_TRUE(session);
+  set_input(*session, 0, {10, 20});
+  ASSERT_TRUE(session->run());
+  EXPECT_THAT(output_of(*session, 0), ElementsAre(13, 24));
+  EXPECT_THAT(output_of(*session, 1), ElementsAre(3, 4));
+}
+
+TEST(CpuSessionTest, SeveralInputsAndOutputsKeepTheirOrder) {
+  ModelBuilder model;
+  const auto a = model.activation({1, 2}), b = model.activation({1, 2});
+  const auto sum = model.activation({1, 2}), difference = model.activation({1, 2});
+  model.op(OpCode::sub, {a, b}, {difference});
+  model.op(OpCode::add, {a, b}, {sum});
+  model.inputs = {b, a};
+  model.outputs = {sum, difference};
+  const auto session = create(model);
+  ASSERT_TRUE(session);
+  set_input(*session, 0, {1, 2});
+  set_input(*session, 1, {10, 20});
+  ASSERT_TRUE(session->run());
+  EXPECT_THAT(output_of(*session, 0), ElementsAre(11, 22));
+  EXPECT_THAT(output_of(*session, 1), ElementsAre(9, 18));
+}
+
+TEST(CpuSessionTest, AnUnreadInputKeepsItsPlaceApart) {
+  ModelBuilder model;
+  const auto used = model.activation({1, 2}), unused = model.activation({1, 4}), out = model.activation({1, 2});
+  model.op(OpCode::relu, {used}, {out});
+  model.inputs = {unused, used};
+  model.outputs = {out};
+  const auto session = create(model);
+  ASSERT_TRUE(session);
+  set_input(*session, 1, {-5, 6});
+  set_input(*session, 0, {9, 9, 9, 9});
+  ASSERT_TRUE(session->run());
+  EXPECT_THAT(output_of(*session), ElementsAre(0, 6));
+}
+
+TEST(CpuSessionTest, AnOverlargeArenaIsRefused) {
+  ModelBuilder model;
+  const auto in = model.activation({1, 200, 1024, 1024}), first = model.activation({1, 200, 1024, 1024}),
+             out = model.activation({1, 200, 1024, 1024});
+  model.op(OpCode::relu, {in}, {first});
+  model.op(OpCode::relu, {first}, {out});
+  model.inputs = {in};
+  model.outputs = {out};
+  const auto bytes = model.build();
+  const auto session = CpuSession::create(bytes, {}, Level::reference);
+  ASSERT_FALSE(session);
+  EXPECT_EQ(session.error().code, base::Code::exhausted);
+  EXPECT_THAT(session.error().message, ::testing::HasSubstr("MB of activation memory"));
+}
+
+}  // namespace
+}  // namespace wayside::accel::cpu
