@@ -247,7 +247,7 @@ inline void depthwise_row_wide(const DepthwiseArgs& args, const WideStage& stage
                                const RequantBlock* block, std::uint8_t* out, std::size_t count) {
   const std::size_t width = kWidth != 0 ? kWidth : args.kernel_w;
   const std::size_t groups = kGroups != 0 ? kGroups : args.group_count;
-  const std::size_t sets = kSets != 0 ? kSets : args.set_count;
+  const std::size_t sets = kSets != 0 ? kSets : static_cast<std::size_t>(block->set_count);
   constexpr std::size_t kGroupBytes = kVectors * 64;
   const std::size_t tap_bytes = kGroupBytes * groups * args.dilation_w;
   const std::size_t step_bytes = kGroupBytes * groups * args.stride_w;
@@ -284,9 +284,9 @@ inline void depthwise_row_wide(const DepthwiseArgs& args, const WideStage& stage
 template <RequantMode kMode, int kVectors>
 inline void depthwise_row_wide_any(const DepthwiseArgs& args, const WideStage& stage, const std::byte* weights,
                                    const RequantBlock* block, std::uint8_t* out, std::size_t count) {
-  if (args.set_count == 1 && args.kernel_w == 3 && args.group_count == 1) {
+  if (block->set_count == 1 && args.kernel_w == 3 && args.group_count == 1) {
     depthwise_row_wide<kMode, 3, 1, 1, kVectors>(args, stage, weights, block, out, count);
-  } else if (args.set_count == 1 && args.kernel_w == 5 && args.group_count == 2) {
+  } else if (block->set_count == 1 && args.kernel_w == 5 && args.group_count == 2) {
     depthwise_row_wide<kMode, 5, 2, 1, kVectors>(args, stage, weights, block, out, count);
   } else {
     depthwise_row_wide<kMode, 0, 0, 0, kVectors>(args, stage, weights, block, out, count);
@@ -297,9 +297,10 @@ template <int kVectors>
 void depthwise_block_wide(const DepthwiseArgs& args, const WideStage& stage, const VnniBytes& bytes,
                           std::size_t channel) {
   build_strip<VnniBytes, kVectors * kBlockLanes>(args, bytes, channel);
-  const std::size_t tap_bytes = args.group_count * args.set_count * 4;  // of one channel
-  const std::byte* weights = args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes);
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
+  const std::size_t tap_bytes = args.group_count * 4;  // of one channel and set
+  const std::byte* weights =
+      args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes * args.packed_sets);
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
@@ -317,7 +318,7 @@ void depthwise_block_wide(const DepthwiseArgs& args, const WideStage& stage, con
         depthwise_row_wide_any<RequantMode::general, kVectors>(args, stage, weights, block, out, left);
         break;
     }
-    weights += kVectors * kBlockLanes * args.kernel_w * tap_bytes;
+    weights += kVectors * kBlockLanes * args.kernel_w * tap_bytes * static_cast<std::size_t>(block->set_count);
   }
 }
 

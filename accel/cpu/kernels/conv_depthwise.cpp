@@ -16,9 +16,23 @@ namespace {
 /// Bounds the arrays of row pointers: kernels up to 32 rows high, and what fits beside them.
 constexpr std::size_t kMaxSlots = 32;
 
+/// How many s8 values must add up to each weight of channels [first, last); 0 where two are too few.
+std::size_t sets_needed(const ConvSpec& spec, std::size_t first, std::size_t last) {
+  std::size_t sets = 1;
+  for (std::size_t tap = 0; tap < spec.weights.size(); tap += spec.out_c) {
+    for (std::size_t channel = first; channel < last; ++channel) {
+      const std::int32_t w = weight_value(spec, spec.weights[tap + channel]) - spec.weight_zero;
+      if (w > 254) return 0;  // 255 is no sum of two s8 values
+      if (w < -128 || w > 127) sets = 2;
+    }
+  }
+  return sets;
+}
+
 class DepthwiseConv final : public ConvKernel {
  public:
-  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::size_t set_count);
+  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound,
+                std::size_t set_count);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
   }
@@ -29,7 +43,8 @@ class DepthwiseConv final : public ConvKernel {
 
  private:
   void pack(const ConvSpec& spec);
-  void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane, std::size_t channel) const;
+  void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane, std::size_t channel,
+                 std::size_t sets) const;
   [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel) const;
   void run_strip(const std::uint8_t* picture, std::size_t readable_bytes, std::int32_t y, std::uint8_t* out,
                  std::byte* scratch) const;
@@ -45,6 +60,7 @@ class DepthwiseConv final : public ConvKernel {
   ConvSpec spec_;
   const Isa& isa_;
   OutputStage stage_;
+  std::int64_t sum_bound_ = 0;
   std::size_t set_count_ = 1, group_count_ = 1, variant_count_ = 1, strip_columns_ = 1, multiplier_ = 1;
   std::uint8_t flip_ = 0, zero_byte_ = 0;
   std::int32_t zero_point_ = 0;  ///< of the input in the unsigned domain
@@ -53,10 +69,12 @@ class DepthwiseConv final : public ConvKernel {
   std::vector<RequantBlock> requant_;
 };
 
-DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::size_t set_count)
+DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound,
+                             std::size_t set_count)
     : spec_(spec),
       isa_(isa),
       stage_(stage),
+      sum_bound_(bound),
       set_count_(set_count),
       multiplier_(static_cast<std::size_t>(spec.out_c) / spec.in_c),
       flip_(spec.is_unsigned ? 0 : 0x80),
@@ -85,21 +103,25 @@ void DepthwiseConv::pack(const ConvSpec& spec) {
     const bool wide = isa_.depthwise_block == kStripLanes && first + kBlockLanes < channels;
     const std::size_t lanes = wide ? kStripLanes : kBlockLanes;
     bool floating = stage_.mode == RequantMode::rectified;
+    const std::size_t sets = isa_.element_bytes == 1 ? sets_needed(spec, first, std::min(first + lanes, channels)) : 1;
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::size_t channel = first + (wide ? isa_.depthwise_channel[lane] : isa_.depthwise_tail_channel[lane]);
       auto& block = requant_[(first + lane) / kBlockLanes];
       const auto lane_channel = channel < channels ? static_cast<std::int32_t>(channel) : -1;
-      floating = floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_, lane_channel, isa_);
+      floating =
+          floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_, {lane_channel, sum_bound_}, isa_);
       if (channel >= channels) {
         set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
         continue;
       }
-      pack_lane(spec, weights_.data() + (first * lane_bytes), lanes, lane, channel);
+      pack_lane(spec, weights_.data() + (first * lane_bytes), lanes, lane, channel, sets);
       set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel),
                folded_bias(spec, channel));
     }
     for (std::size_t lane = 0; lane < lanes; lane += kBlockLanes) {
-      requant_[(first + lane) / kBlockLanes].floating = floating ? 1 : 0;
+      auto& block = requant_[(first + lane) / kBlockLanes];
+      block.floating = floating ? 1 : 0;
+      block.set_count = static_cast<std::int32_t>(sets);
     }
     first += lanes;
   }
@@ -117,23 +139,23 @@ std::int32_t DepthwiseConv::folded_bias(const ConvSpec& spec, std::size_t channe
 }
 
 void DepthwiseConv::pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane,
-                              std::size_t channel) const {
+                              std::size_t channel, std::size_t sets) const {
   const std::size_t slots = slots_per_group();
   for (std::size_t variant = 0; variant < variant_count_; ++variant) {
     for (std::size_t j = 0; j < static_cast<std::size_t>(spec.kernel_w); ++j) {
       for (std::size_t i = 0; i < static_cast<std::size_t>(spec.kernel_h); ++i) {
         const std::size_t slot = (variant * spec.stride_h) + i;
         const std::size_t tap = (((variant * spec.kernel_w) + j) * group_count_) + (slot / slots);
-        std::byte* at = to + (tap * set_count_ * lanes * 4) + (lane * 4) + (slot % slots * isa_.element_bytes);
+        std::byte* at = to + (tap * sets * lanes * 4) + (lane * 4) + (slot % slots * isa_.element_bytes);
         const std::size_t from = (((i * spec.kernel_w) + j) * spec.out_c) + channel;
         const std::int32_t w = weight_value(spec, spec.weights[from]) - spec.weight_zero;
         if (isa_.element_bytes == 2) {
           const auto value = static_cast<std::int16_t>(w);
           std::memcpy(at, &value, sizeof value);
         } else {
-          const std::int32_t first = set_count_ == 1 ? w : w / 2;
+          const std::int32_t first = sets == 1 ? w : w / 2;
           *at = static_cast<std::byte>(first);
-          if (set_count_ == 2) at[lanes * 4] = static_cast<std::byte>(w - first);
+          if (sets == 2) at[lanes * 4] = static_cast<std::byte>(w - first);
         }
       }
     }
@@ -187,7 +209,7 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
   args.dilation_w = s.dilation_w;
   args.packed_variants = variant_count_;
   args.variant_count = std::min<std::size_t>(variant_count_, s.out_h - y);
-  args.set_count = set_count_;
+  args.packed_sets = set_count_;
   args.out_w = s.out_w;
   args.zero_byte = zero_byte_;
   args.flip = flip_;
@@ -208,17 +230,12 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
 std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec, const Isa& isa) {
   const std::size_t slots = 4 / isa.element_bytes;
   if (!spec.depthwise || divide_up(spec.kernel_h, slots) * slots > kMaxSlots) return nullptr;
-  const auto stage = choose_stage(spec, sum_bound(spec));
+  const std::int64_t bound = sum_bound(spec);
+  const auto stage = choose_stage(spec, bound);
   if (!stage) return nullptr;
-  std::size_t set_count = 1;
-  if (isa.element_bytes == 1) {
-    for (const std::uint8_t byte : spec.weights) {
-      const std::int32_t w = weight_value(spec, byte) - spec.weight_zero;
-      if (w > 254) return nullptr;  // 255 is no sum of two s8 values
-      if (w < -128 || w > 127) set_count = 2;
-    }
-  }
-  return std::make_unique<DepthwiseConv>(spec, isa, *stage, set_count);
+  const std::size_t set_count = isa.element_bytes == 1 ? sets_needed(spec, 0, spec.out_c) : 1;
+  if (set_count == 0) return nullptr;
+  return std::make_unique<DepthwiseConv>(spec, isa, *stage, bound, set_count);
 }
 
 }  // namespace wayside::accel::cpu

@@ -45,7 +45,7 @@ struct Plan {
 
 class GemmConv final : public ConvKernel {
  public:
-  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage);
+  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
   }
@@ -76,6 +76,7 @@ class GemmConv final : public ConvKernel {
   ConvSpec spec_;
   const Isa& isa_;
   OutputStage stage_;
+  std::int64_t sum_bound_ = 0;
   Plan plan_;
   std::uint8_t flip_ = 0;           ///< makes input bytes unsigned
   std::uint8_t zero_byte_ = 0;      ///< raw byte of the input's zero point
@@ -85,10 +86,11 @@ class GemmConv final : public ConvKernel {
   std::vector<RequantBlock> requant_;
 };
 
-GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage)
+GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound)
     : spec_(spec),
       isa_(isa),
       stage_(stage),
+      sum_bound_(bound),
       flip_(spec.is_unsigned ? 0 : 0x80),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
       zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128)) {
@@ -174,7 +176,7 @@ void GemmConv::pack(const ConvSpec& spec) {
       const std::size_t channel = (block * kBlockLanes) + channel_of[lane];
       const bool used = channel < static_cast<std::size_t>(spec.out_c);
       floating = floating && set_float_lane(requant_[block], lane, spec.requant, stage_,
-                                            used ? static_cast<std::int32_t>(channel) : -1, isa_);
+                                            {used ? static_cast<std::int32_t>(channel) : -1, sum_bound_}, isa_);
       if (!used) {
         set_lane(requant_[block], lane, spec.requant, stage_.mode, -1, 0);
         continue;
@@ -373,9 +375,10 @@ void GemmConv::fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8
 
 std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa) {
   if (spec.depthwise && spec.in_c != 1) return nullptr;
-  const auto stage = choose_stage(spec, sum_bound(spec));
+  const std::int64_t bound = sum_bound(spec);
+  const auto stage = choose_stage(spec, bound);
   if (!stage) return nullptr;
-  return std::make_unique<GemmConv>(spec, isa, *stage);
+  return std::make_unique<GemmConv>(spec, isa, *stage, bound);
 }
 
 }  // namespace wayside::accel::cpu

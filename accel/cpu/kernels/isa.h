@@ -44,6 +44,8 @@ struct alignas(64) RequantBlock {
   std::array<float, kBlockLanes> offset;                 ///< the output zero point is in it
   /// Rectified layers only: every lane's single-precision form was proven equal to the integer form (FloatProof).
   std::int32_t floating;
+  /// Depthwise: how many weights add up to one; 2 where a weight less its zero point needs more than eight bits.
+  std::int32_t set_count;
 };
 
 /// Does q(x) = rint(fma(float(x), scale, offset)) step from n - 1 to n at the same integer x as the exact form, for n =
@@ -95,7 +97,7 @@ struct DepthwiseArgs {
   std::size_t kernel_w = 0, stride_w = 0, dilation_w = 0;
   std::size_t variant_count = 0;    ///< output rows to make, at most packed_variants
   std::size_t packed_variants = 0;  ///< variants that the weights hold
-  std::size_t set_count = 1;
+  std::size_t packed_sets = 1;      ///< room that the weights have for each block; RequantBlock::set_count are used
   std::size_t out_w = 0;
   std::uint8_t zero_byte = 0;   ///< raw input byte of the zero point
   std::uint8_t flip = 0;        ///< xor that makes input bytes unsigned

@@ -21,6 +21,11 @@ bool ties_impossible(std::int32_t multiplier, std::int64_t sum_bound) {
   return multiplier == 0 || std::countr_zero(static_cast<std::uint32_t>(multiplier)) + sum_twos < 30;
 }
 
+/// Neighbours of the rounded constants to try, in units in the last place of (scale, offset), the nearest first.
+constexpr std::pair<int, int> kFloatCandidates[] = {
+    {0, 0},  {0, 1}, {0, -1},  {1, 0},  {-1, 0}, {1, -1}, {-1, 1}, {0, 2}, {0, -2}, {1, -2}, {-1, 2}, {2, 0},
+    {-2, 0}, {1, 1}, {-1, -1}, {2, -1}, {-2, 1}, {2, -2}, {-2, 2}, {0, 3}, {0, -3}, {1, -3}, {-1, 3}};
+
 }  // namespace
 
 std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::int64_t sum_bound) {
@@ -66,29 +71,26 @@ void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, Req
 }
 
 bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant, const OutputStage& stage,
-                    std::int32_t channel, const Isa& isa) {
+                    BoundedChannel bounded, const Isa& isa) {
   block.scale[lane] = 0;
   block.offset[lane] = stage.zero_point;
-  if (channel < 0) return true;
-  const double multiplier = requant.multiplier[channel];
-  const std::int32_t right = -requant.shift[channel];
+  if (bounded.channel < 0) return true;
+  const double multiplier = requant.multiplier[bounded.channel];
+  const std::int32_t right = -requant.shift[bounded.channel];
   if (multiplier == 0 || isa.float_is_exact == nullptr) return false;
   const double unit = std::ldexp(1.0, 31 + right);
   const double round = std::ldexp(1.0, 30) + std::ldexp(1.0, 30 + right);
-  FloatProof proof{.step = unit / multiplier,
-                   .start = -round / multiplier,
-                   .step_count = stage.clamp_max - stage.zero_point,
-                   .zero_point = stage.zero_point};
+  FloatProof proof{.step = unit / multiplier, .start = -round / multiplier, .zero_point = stage.zero_point};
+  // Steps that no sum reaches do not matter, but for the first of them, which must not come too early.
+  const double reached = std::floor((static_cast<double>(bounded.sum_bound) - proof.start) / proof.step) + 1;
+  proof.step_count = static_cast<std::int32_t>(std::min<double>(stage.clamp_max - stage.zero_point, reached));
   // Beyond 2^21 a double cannot place a step between integers to within 1 / multiplier any more.
   if (proof.step * proof.step_count >= std::ldexp(1.0, 21)) return false;
   const auto scale = static_cast<float>(multiplier / unit);
   const auto offset = static_cast<float>(stage.zero_point + ((round / unit) - 0.5));
-  // Neighbours of the rounded constants, in units in the last place of each.
-  constexpr std::pair<int, int> kCandidates[] = {{0, 0},  {0, 1},  {0, -1}, {1, 0}, {-1, 0},
-                                                 {1, -1}, {-1, 1}, {0, 2},  {0, -2}};
   const float scale_ulp = std::nextafter(scale, 1.0F) - scale;
   const float offset_ulp = std::nextafter(std::abs(offset), std::numeric_limits<float>::max()) - std::abs(offset);
-  for (const auto& [scale_steps, offset_steps] : kCandidates) {
+  for (const auto& [scale_steps, offset_steps] : kFloatCandidates) {
     proof.scale = scale + (static_cast<float>(scale_steps) * scale_ulp);
     proof.offset = offset + (static_cast<float>(offset_steps) * offset_ulp);
     if (!isa.float_is_exact(proof)) continue;

@@ -18,9 +18,15 @@ namespace wayside::accel::cpu {
 void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, RequantMode mode, std::int32_t channel,
               std::int32_t bias);
 
+/// An output channel (< 0: an unused lane) and the largest magnitude of its sums.
+struct BoundedChannel {
+  std::int32_t channel = -1;
+  std::int64_t sum_bound = 0;
+};
+
 /// Fills the single-precision constants of a lane of a rectified layer; false where no candidate is proven exact. Which
 /// layers are worth the proof is the drivers' choice.
 [[nodiscard]] bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant,
-                                  const OutputStage& stage, std::int32_t channel, const Isa& isa);
+                                  const OutputStage& stage, BoundedChannel bounded, const Isa& isa);
 
 }  // namespace wayside::accel::cpu

@@ -346,7 +346,7 @@ inline void depthwise_sums(const DepthwiseArgs& args, const std::byte* column, c
                            const RequantBlock* block, I (&sums)[kVectors][kPixels]) {
   const std::size_t width = kWidth != 0 ? kWidth : args.kernel_w;
   const std::size_t groups = kGroups != 0 ? kGroups : args.group_count;
-  const std::size_t sets = kSets != 0 ? kSets : args.set_count;
+  const std::size_t sets = kSets != 0 ? kSets : static_cast<std::size_t>(block->set_count);
   constexpr std::size_t kGroupBytes = kVectors * 32;
   const std::size_t tap_bytes = kGroupBytes * groups * args.dilation_w;
   const std::size_t step_bytes = kGroupBytes * groups * args.stride_w;
@@ -399,9 +399,9 @@ inline void depthwise_row_any(const DepthwiseArgs& args, const StageVectors& sta
                               const RequantBlock* block, std::uint8_t* out, std::size_t count) {
   constexpr int kGroups3 = (3 + Dot::kSlots - 1) / Dot::kSlots;
   constexpr int kGroups5 = (5 + Dot::kSlots - 1) / Dot::kSlots;
-  if (args.set_count == 1 && args.kernel_w == 3 && args.group_count == kGroups3) {
+  if (block->set_count == 1 && args.kernel_w == 3 && args.group_count == kGroups3) {
     depthwise_row<Dot, kMode, 3, kGroups3, 1, kVectors>(args, stage, weights, block, out, count);
-  } else if (args.set_count == 1 && args.kernel_w == 5 && args.group_count == kGroups5) {
+  } else if (block->set_count == 1 && args.kernel_w == 5 && args.group_count == kGroups5) {
     depthwise_row<Dot, kMode, 5, kGroups5, 1, kVectors>(args, stage, weights, block, out, count);
   } else {
     depthwise_row<Dot, kMode, 0, 0, 0, kVectors>(args, stage, weights, block, out, count);
@@ -412,9 +412,10 @@ inline void depthwise_row_any(const DepthwiseArgs& args, const StageVectors& sta
 template <class Dot, int kVectors>
 void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, std::size_t channel) {
   build_strip<Dot, kVectors * 8>(args, dot, channel);
-  const std::size_t tap_bytes = args.group_count * args.set_count * 4;  // of one channel
-  const std::byte* weights = args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes);
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
+  const std::size_t tap_bytes = args.group_count * 4;  // of one channel and set
+  const std::byte* weights =
+      args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes * args.packed_sets);
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
@@ -432,7 +433,7 @@ void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const
         depthwise_row_any<Dot, RequantMode::general, kVectors>(args, stage, weights, block, out, left);
         break;
     }
-    weights += kVectors * 8 * args.kernel_w * tap_bytes;
+    weights += kVectors * 8 * args.kernel_w * tap_bytes * static_cast<std::size_t>(block->set_count);
   }
 }
 
