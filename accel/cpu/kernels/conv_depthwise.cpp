@@ -230,7 +230,7 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
 std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec, const Isa& isa) {
   const std::size_t slots = 4 / isa.element_bytes;
   if (!spec.depthwise || divide_up(spec.kernel_h, slots) * slots > kMaxSlots) return nullptr;
-  const std::int64_t bound = sum_bound(spec);
+  const std::int64_t bound = sum_bound(spec, channel_sums(spec));
   const auto stage = choose_stage(spec, bound);
   if (!stage) return nullptr;
   const std::size_t set_count = isa.element_bytes == 1 ? sets_needed(spec, 0, spec.out_c) : 1;

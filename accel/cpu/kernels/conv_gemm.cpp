@@ -43,9 +43,14 @@ struct Plan {
   std::size_t raw_bytes = 0;       ///< scratch of one unconverted strip or window
 };
 
+struct Sums {
+  std::int64_t bound;
+  const std::vector<ChannelSums>& channels;
+};
+
 class GemmConv final : public ConvKernel {
  public:
-  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound);
+  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const Sums& sums);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
   }
@@ -62,8 +67,10 @@ class GemmConv final : public ConvKernel {
     std::uint8_t* raw;
   };
   void make_plan();
-  void pack(const ConvSpec& spec);
-  void pack_channel(const ConvSpec& spec, std::int32_t channel, std::int32_t& bias);
+  void pack(const ConvSpec& spec, const Sums& sums);
+  void pack_lane(const ConvSpec& spec, const std::vector<std::size_t>& offsets, const std::uint8_t* from,
+                 std::byte* to) const;
+  [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const;
   [[nodiscard]] std::size_t block_rows() const { return plan_.block_units * plan_.unit_rows; }
   [[nodiscard]] std::size_t thread_bytes() const;
   [[nodiscard]] Scratch scratch_of(std::byte* scratch, unsigned thread) const;
@@ -76,7 +83,6 @@ class GemmConv final : public ConvKernel {
   ConvSpec spec_;
   const Isa& isa_;
   OutputStage stage_;
-  std::int64_t sum_bound_ = 0;
   Plan plan_;
   std::uint8_t flip_ = 0;           ///< makes input bytes unsigned
   std::uint8_t zero_byte_ = 0;      ///< raw byte of the input's zero point
@@ -86,17 +92,16 @@ class GemmConv final : public ConvKernel {
   std::vector<RequantBlock> requant_;
 };
 
-GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound)
+GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const Sums& sums)
     : spec_(spec),
       isa_(isa),
       stage_(stage),
-      sum_bound_(bound),
       flip_(spec.is_unsigned ? 0 : 0x80),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
       zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128)) {
   if (isa.element_bytes == 1 && spec.is_unsigned) row_sum_scale_ = 128 - spec.weight_zero;
   make_plan();
-  pack(spec);
+  pack(spec, sums);
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
@@ -141,68 +146,79 @@ void GemmConv::make_plan() {
   }
 }
 
-/// Weight of output channel o at K index k, K running over (column, row, channel).
-struct WeightIndex {
-  const ConvSpec& spec;
-  [[nodiscard]] std::size_t offset(std::size_t o, std::size_t k) const {
-    const std::size_t c = k % spec.in_c;
-    const std::size_t i = k / spec.in_c % spec.kernel_h;
-    const std::size_t j = k / spec.in_c / spec.kernel_h;
-    const std::size_t tap = (i * spec.kernel_w) + j;
-    if (spec.depthwise) return (tap * spec.out_c) + o;  // in_c == 1
-    return (((o * spec.kernel_h * spec.kernel_w) + tap) * spec.in_c) + c;
-  }
-};
+/// Where the weight of channel 0 at K index k lies in the spec, K running over (column, row, channel); the other
+/// channels follow every channel_step().
+std::size_t weight_offset(const ConvSpec& spec, std::size_t k) {
+  const std::size_t c = k % spec.in_c;
+  const std::size_t i = k / spec.in_c % spec.kernel_h;
+  const std::size_t j = k / spec.in_c / spec.kernel_h;
+  const std::size_t tap = (i * spec.kernel_w) + j;
+  return spec.depthwise ? tap * spec.out_c : (tap * spec.in_c) + c;  // depthwise: in_c == 1
+}
 
-void GemmConv::pack(const ConvSpec& spec) {
-  const auto& p = plan_;
-  const std::size_t blocks = divide_up(static_cast<std::size_t>(spec.out_c), kBlockLanes);
-  const std::size_t block_bytes = p.k_group_count * kBlockLanes * 4;
+std::size_t channel_step(const ConvSpec& spec) {
+  return spec.depthwise ? 1 : static_cast<std::size_t>(spec.kernel_h) * spec.kernel_w * spec.in_c;
+}
+
+void GemmConv::pack(const ConvSpec& spec, const Sums& sums) {
+  const auto channels = static_cast<std::size_t>(spec.out_c);
+  const std::size_t blocks = divide_up(channels, kBlockLanes);
+  const std::size_t block_bytes = plan_.k_group_count * kBlockLanes * 4;
   weights_ = AlignedBytes(blocks * block_bytes);
   requant_.resize(blocks);
-  std::vector<std::size_t> offsets(p.k_elements);  // of channel 0
-  for (std::size_t k = 0; k < p.k_elements; ++k) offsets[k] = WeightIndex{spec}.offset(0, k);
-  const std::size_t channel_step = WeightIndex{spec}.offset(1, 0);
-  // In the 8-bit form unsigned weights are moved to s8; their zero point goes into bias and row offsets.
-  const bool words = isa_.element_bytes == 2;
-  const std::int32_t weight_zero = words ? spec.weight_zero : (spec.is_unsigned ? 128 : 0);
-  const std::int32_t rest_zero = spec.weight_zero - weight_zero;
+  std::vector<std::size_t> offsets(plan_.k_elements);
+  for (std::size_t k = 0; k < plan_.k_elements; ++k) offsets[k] = weight_offset(spec, k);
   for (std::size_t block = 0; block < blocks; ++block) {
-    std::byte* to = weights_.data() + (block * block_bytes);
-    const bool half = static_cast<std::size_t>(spec.out_c) - (block * kBlockLanes) <= kHalfBlock;
+    const bool half = channels - (block * kBlockLanes) <= kHalfBlock;
     const auto& channel_of = half ? isa_.gemm_half_channel : isa_.gemm_channel;
-    bool floating = stage_.mode == RequantMode::rectified && p.k_elements <= kMaxFloatingK;
+    RequantBlock& requant = requant_[block];
+    bool floating = stage_.mode == RequantMode::rectified && plan_.k_elements <= kMaxFloatingK;
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
-      const std::size_t channel = (block * kBlockLanes) + channel_of[lane];
-      const bool used = channel < static_cast<std::size_t>(spec.out_c);
-      floating = floating && set_float_lane(requant_[block], lane, spec.requant, stage_,
-                                            {used ? static_cast<std::int32_t>(channel) : -1, sum_bound_}, isa_);
-      if (!used) {
-        set_lane(requant_[block], lane, spec.requant, stage_.mode, -1, 0);
-        continue;
-      }
-      const std::uint8_t* from = spec.weights.data() + (channel * channel_step);
-      std::int32_t sum = 0;
-      for (std::size_t k = 0; k < p.k_elements; ++k) {
-        const std::int32_t w = weight_value(spec, from[offsets[k]]) - weight_zero;
-        sum += w;
-        std::byte* at = to + (k * isa_.element_bytes / 4 * kBlockLanes * 4) + (lane * 4) + (k * isa_.element_bytes % 4);
-        if (words) {
-          const auto value = static_cast<std::int16_t>(w);
-          std::memcpy(at, &value, sizeof value);
-        } else {
-          *at = static_cast<std::byte>(w);
-        }
-      }
-      std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
-      if (!words) {
-        // sum (a - az)(w - rest) = sum a*w - rest * sum a - az * sum w + K * az * rest, modulo 2^32
-        const auto k_count = static_cast<std::int32_t>(p.k_elements);
-        bias = wrapping_sub(bias, wrapping_mul(zero_point_, wrapping_sub(sum, wrapping_mul(k_count, rest_zero))));
-      }
-      set_lane(requant_[block], lane, spec.requant, stage_.mode, static_cast<std::int32_t>(channel), bias);
+      const std::size_t index = (block * kBlockLanes) + channel_of[lane];
+      const auto channel = index < channels ? static_cast<std::int32_t>(index) : -1;
+      floating = floating && set_float_lane(requant, lane, spec.requant, stage_, {channel, sums.bound}, isa_);
+      const std::int32_t bias = channel < 0 ? 0 : folded_bias(spec, index, sums.channels[index].sum);
+      set_lane(requant, lane, spec.requant, stage_.mode, channel, bias);
+      if (channel < 0) continue;
+      pack_lane(spec, offsets, spec.weights.data() + (index * channel_step(spec)),
+                weights_.data() + (block * block_bytes) + (lane * 4));
     }
-    requant_[block].floating = floating ? 1 : 0;
+    requant.floating = floating ? 1 : 0;
+  }
+}
+
+/// In the 8-bit form: sum (a - az)(w - rest) = sum a*w - rest * sum a - az * sum (w - rest), modulo 2^32, where
+/// unsigned weights were moved to s8 and `rest` is what remains of their zero point; the second term is the row offset.
+std::int32_t GemmConv::folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const {
+  const std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
+  if (isa_.element_bytes == 2) return bias;
+  return wrapping_sub(bias, wrapping_mul(zero_point_, static_cast<std::int32_t>(weight_sum)));
+}
+
+/// `from`: the channel's first weight; `to`: its lane in the first k_group.
+void GemmConv::pack_lane(const ConvSpec& spec, const std::vector<std::size_t>& offsets, const std::uint8_t* from,
+                         std::byte* to) const {
+  constexpr std::size_t kGroupStep = kBlockLanes * 4;
+  if (isa_.element_bytes == 2) {
+    for (std::size_t k = 0; k < offsets.size(); ++k) {
+      const auto value = static_cast<std::int16_t>(weight_value(spec, from[offsets[k]]) - spec.weight_zero);
+      std::memcpy(to + (k / 2 * kGroupStep) + (k % 2 * 2), &value, sizeof value);
+    }
+    return;
+  }
+  const std::uint32_t flip = spec.is_unsigned ? 0x80 : 0;
+  if (!spec.depthwise && spec.in_c % 4 == 0) {
+    const std::uint32_t flips = flip * 0x01010101U;
+    for (std::size_t k = 0; k < offsets.size(); k += 4, to += kGroupStep) {
+      std::uint32_t four = 0;
+      std::memcpy(&four, from + offsets[k], sizeof four);
+      four ^= flips;
+      std::memcpy(to, &four, sizeof four);
+    }
+    return;
+  }
+  for (std::size_t k = 0; k < offsets.size(); ++k) {
+    to[(k / 4 * kGroupStep) + (k % 4)] = static_cast<std::byte>(from[offsets[k]] ^ flip);
   }
 }
 
@@ -375,10 +391,11 @@ void GemmConv::fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8
 
 std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa) {
   if (spec.depthwise && spec.in_c != 1) return nullptr;
-  const std::int64_t bound = sum_bound(spec);
+  const auto sums = channel_sums(spec);
+  const std::int64_t bound = sum_bound(spec, sums);
   const auto stage = choose_stage(spec, bound);
   if (!stage) return nullptr;
-  return std::make_unique<GemmConv>(spec, isa, *stage, bound);
+  return std::make_unique<GemmConv>(spec, isa, *stage, Sums{bound, sums});
 }
 
 }  // namespace wayside::accel::cpu

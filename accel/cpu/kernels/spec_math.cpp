@@ -12,6 +12,24 @@ namespace {
 /// |in - in_zero| <= 255 for 8-bit values and zero points.
 constexpr std::int64_t kMaxActivation = 255;
 
+/// 2^20 weights of at most 510 in magnitude stay below 2^31.
+constexpr std::size_t kMaxSumPiece = std::size_t{1} << 20;
+
+struct PieceSums {
+  std::int32_t sum = 0, magnitude = 0;
+};
+
+template <class Weight>
+PieceSums piece_sums(const std::uint8_t* bytes, std::size_t count, std::int32_t zero) {
+  PieceSums sums;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t value = static_cast<Weight>(bytes[i]) - zero;
+    sums.sum += value;
+    sums.magnitude += value < 0 ? -value : value;
+  }
+  return sums;
+}
+
 template <std::size_t kBytes>
 void copy_pieces(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::size_t step) {
   for (; count > 0; --count, to += step, from += kBytes) std::memcpy(to, from, kBytes);
@@ -30,27 +48,39 @@ void copy_overlapping(std::uint8_t* to, const std::uint8_t* from, std::size_t by
 
 }  // namespace
 
-std::int64_t sum_bound(const ConvSpec& spec) {
+std::vector<ChannelSums> channel_sums(const ConvSpec& spec) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
-  std::vector<std::int64_t> sums(channels, 0);
-  const std::size_t per_channel = spec.weights.size() / channels;
+  std::vector<ChannelSums> sums(channels);
+  const std::uint8_t* bytes = spec.weights.data();
   if (spec.depthwise) {
     for (std::size_t i = 0; i < spec.weights.size(); ++i) {
-      sums[i % channels] += std::abs(weight_value(spec, spec.weights[i]) - spec.weight_zero);
+      const std::int32_t value = weight_value(spec, bytes[i]) - spec.weight_zero;
+      sums[i % channels].sum += value;
+      sums[i % channels].magnitude += std::abs(value);
     }
-  } else {
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-      std::int64_t sum = 0;
-      for (const std::uint8_t byte : spec.weights.subspan(channel * per_channel, per_channel)) {
-        sum += std::abs(weight_value(spec, byte) - spec.weight_zero);
-      }
-      sums[channel] = sum;
+    return sums;
+  }
+  const std::size_t per_channel = spec.weights.size() / channels;
+  for (auto& channel : sums) {
+    // In pieces whose 32-bit sums cannot overflow, so that the compiler can vectorise them.
+    for (std::size_t left = per_channel; left > 0;) {
+      const std::size_t count = std::min(left, kMaxSumPiece);
+      const PieceSums piece = spec.is_unsigned ? piece_sums<std::uint8_t>(bytes, count, spec.weight_zero)
+                                               : piece_sums<std::int8_t>(bytes, count, spec.weight_zero);
+      channel.sum += piece.sum;
+      channel.magnitude += piece.magnitude;
+      bytes += count;
+      left -= count;
     }
   }
+  return sums;
+}
+
+std::int64_t sum_bound(const ConvSpec& spec, const std::vector<ChannelSums>& sums) {
   std::int64_t bound = 0;
-  for (std::size_t channel = 0; channel < channels; ++channel) {
+  for (std::size_t channel = 0; channel < sums.size(); ++channel) {
     const std::int64_t bias = spec.bias.empty() ? 0 : std::abs(static_cast<std::int64_t>(spec.bias[channel]));
-    bound = std::max(bound, (sums[channel] * kMaxActivation) + bias);
+    bound = std::max(bound, (sums[channel].magnitude * kMaxActivation) + bias);
   }
   return bound;
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "accel/cpu/kernels/kernels.h"
 
@@ -49,8 +50,14 @@ class AlignedBytes {
   return spec.is_unsigned ? byte : std::bit_cast<std::int8_t>(byte);
 }
 
+/// Of one output channel: the sum of its weights less their zero point, and of their magnitudes.
+struct ChannelSums {
+  std::int64_t sum = 0, magnitude = 0;
+};
+[[nodiscard]] std::vector<ChannelSums> channel_sums(const ConvSpec& spec);
+
 /// The largest |bias + sum (in - in_zero)(w - weight_zero)| that any input can reach, over all channels.
-[[nodiscard]] std::int64_t sum_bound(const ConvSpec& spec);
+[[nodiscard]] std::int64_t sum_bound(const ConvSpec& spec, const std::vector<ChannelSums>& sums);
 
 /// count pieces of `bytes` bytes, contiguous at `from`, written every `step` bytes.
 void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step);
