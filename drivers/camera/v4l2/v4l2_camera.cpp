@@ -81,6 +81,10 @@ base::Result<void> V4l2Camera::start() {
   if (state_ == CameraState::opened) return bad_state("start", state_, "call configure() first");
   if (state_ == CameraState::streaming) return bad_state("start", state_, "call next()");
   if (!device_) return fail(Code::disconnected, std::format("{}: unplugged; call configure() again", describe()));
+  std::erase_if(retired_, [](const auto& pool) { return !pool->any_leased(); });
+  if (!retired_.empty()) {
+    return fail(Code::exhausted, std::format("{}: pictures of the stream before are still on lease", describe()));
+  }
   next_sequence_ = 0;
   if (auto begun = begin_stream(); !begun) {
     pool_.reset();
@@ -102,9 +106,10 @@ base::Result<void> V4l2Camera::begin_stream() {
 
 void V4l2Camera::stop() {
   if (state_ != CameraState::streaming) return;
-  if (pool_) pool_->stream_off();
+  if (pool_ && pool_->any_leased()) {  // against the rules, but the readers' memory stays
+    retire_pool();
+  }
   pool_.reset();
-  retired_.clear();
   state_ = CameraState::configured;
 }
 
@@ -115,8 +120,10 @@ base::Result<Frame> V4l2Camera::next(std::chrono::milliseconds limit) {
   const MonotonicTime deadline = clock_.now() + limit;
   while (true) {
     if (!pool_) {
-      if (clock_.now() >= next_reopen_) (void)reopen();
-      if (!pool_ && clock_.now() >= deadline) return fail(Code::disconnected, lost_why_);
+      if (clock_.now() >= next_reopen_) {
+        if (const auto back = reopen(); !back) last_try_ = "; last try: " + back.error().message;
+      }
+      if (!pool_ && clock_.now() >= deadline) return fail(Code::disconnected, lost_why_ + last_try_);
       if (!pool_) {
         if (!wait(std::min(deadline, next_reopen_), false)) break;
         continue;
@@ -227,6 +234,7 @@ void V4l2Camera::recover(const std::string& why) {
 void V4l2Camera::lose(const std::string& why) {
   ++counters_.losses;
   lost_why_ = std::format("{}: lost ({}); looking for it on {}", describe(), why, socket_.bus_info);
+  last_try_.clear();
   base::log_warn("event=camera_lost camera={} why=\"{}\"", path_.string(), why);
   retire_pool();
   device_.reset();

@@ -69,6 +69,7 @@ class V4l2Camera final : public Camera {
   std::vector<std::unique_ptr<BufferPool>> retired_;  ///< of lost devices, kept while leases point into them
   V4l2Counters counters_;
   std::string lost_why_;
+  std::string last_try_;                  ///< why the last reopen() failed
   base::MonotonicTime last_progress_{0};  ///< last picture or (re)start
   base::MonotonicTime next_reopen_{0};
   bool restarted_since_frame_ = false;

@@ -39,9 +39,11 @@ inline void expect_states_kept(Camera& camera, std::chrono::milliseconds limit) 
     EXPECT_TRUE(frame->valid());
   }
   camera.interrupt();
-  const auto interrupted = camera.next(limit);
-  if (!interrupted) {
-    EXPECT_EQ(interrupted.error().code, Code::timeout) << interrupted.error().message;
+  {
+    const auto interrupted = camera.next(limit);
+    if (!interrupted) {
+      EXPECT_EQ(interrupted.error().code, Code::timeout) << interrupted.error().message;
+    }
   }
   EXPECT_TRUE(camera.next(limit));
   camera.stop();

@@ -308,6 +308,19 @@ TEST_F(Vivid, AllOnLeaseIsExhausted) {
   EXPECT_TRUE(eventually(*stream.camera).valid());
 }
 
+TEST_F(Vivid, LeaseKeptAcrossStopStaysReadable) {
+  auto stream = start(kSingle);
+  auto held = eventually(*stream.camera);
+  stream.camera->stop();
+  expect_picture(held.image(), PixelFormat::nv12);
+  const auto refused = stream.camera->start();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::exhausted) << refused.error().message;
+  held.reset();
+  must(stream.camera->start());
+  EXPECT_TRUE(eventually(*stream.camera).valid());
+}
+
 TEST_F(Vivid, SecondUserIsToldThatItIsBusy) {
   auto stream = start(kSingle);
   auto second = must(open_camera("v4l2:" + stream.path));
