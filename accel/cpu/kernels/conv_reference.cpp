@@ -88,9 +88,10 @@ void ReferenceConv::run_row(const std::uint8_t* picture, std::int32_t y, std::ui
   const auto& requant = spec_.requant;
   for (std::int32_t x = 0; x < spec_.out_w; ++x) {
     for (std::int32_t o = 0; o < spec_.out_c; ++o) {
-      const std::int32_t scaled =
+      // 64 bits: a damaged model's multiplier may have saturated the value at the end of int32.
+      const std::int64_t scaled =
           multiply_by_quantized_multiplier(accumulate(picture, y, x, o), requant.multiplier[o], requant.shift[o]);
-      const std::int32_t q = std::clamp(scaled + requant.zero_point, requant.clamp_min, requant.clamp_max);
+      const auto q = std::clamp<std::int64_t>(scaled + requant.zero_point, requant.clamp_min, requant.clamp_max);
       *out++ = static_cast<std::uint8_t>(q);
     }
   }
