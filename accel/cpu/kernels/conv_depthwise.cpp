@@ -31,7 +31,7 @@ std::size_t sets_needed(const ConvSpec& spec, std::size_t first, std::size_t las
 
 class DepthwiseConv final : public ConvKernel {
  public:
-  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound,
+  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const std::vector<std::int64_t>& bounds,
                 std::size_t set_count);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
@@ -42,7 +42,7 @@ class DepthwiseConv final : public ConvKernel {
   void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const override;
 
  private:
-  void pack(const ConvSpec& spec);
+  void pack(const ConvSpec& spec, const std::vector<std::int64_t>& bounds);
   void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane, std::size_t channel,
                  std::size_t sets) const;
   [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel) const;
@@ -60,7 +60,6 @@ class DepthwiseConv final : public ConvKernel {
   ConvSpec spec_;
   const Isa& isa_;
   OutputStage stage_;
-  std::int64_t sum_bound_ = 0;
   std::size_t set_count_ = 1, group_count_ = 1, variant_count_ = 1, strip_columns_ = 1, multiplier_ = 1;
   std::uint8_t flip_ = 0, zero_byte_ = 0;
   std::int32_t zero_point_ = 0;  ///< of the input in the unsigned domain
@@ -69,12 +68,11 @@ class DepthwiseConv final : public ConvKernel {
   std::vector<RequantBlock> requant_;
 };
 
-DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, std::int64_t bound,
-                             std::size_t set_count)
+DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage,
+                             const std::vector<std::int64_t>& bounds, std::size_t set_count)
     : spec_(spec),
       isa_(isa),
       stage_(stage),
-      sum_bound_(bound),
       set_count_(set_count),
       multiplier_(static_cast<std::size_t>(spec.out_c) / spec.in_c),
       flip_(spec.is_unsigned ? 0 : 0x80),
@@ -87,13 +85,13 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
                    (static_cast<std::size_t>(spec.kernel_w - 1) * spec.dilation_w) + 1;
   zero_row_ = AlignedBytes(row_bytes() + kScratchSlackBytes);
   std::memset(zero_row_.data(), zero_byte_, zero_row_.size());
-  pack(spec);
+  pack(spec, bounds);
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
 }
 
-void DepthwiseConv::pack(const ConvSpec& spec) {
+void DepthwiseConv::pack(const ConvSpec& spec, const std::vector<std::int64_t>& bounds) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
   const std::size_t padded = divide_up(channels, kBlockLanes) * kBlockLanes;
   const std::size_t lane_bytes = variant_count_ * spec.kernel_w * group_count_ * set_count_ * 4;
@@ -108,8 +106,8 @@ void DepthwiseConv::pack(const ConvSpec& spec) {
       const std::size_t channel = first + (wide ? isa_.depthwise_channel[lane] : isa_.depthwise_tail_channel[lane]);
       auto& block = requant_[(first + lane) / kBlockLanes];
       const auto lane_channel = channel < channels ? static_cast<std::int32_t>(channel) : -1;
-      floating =
-          floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_, {lane_channel, sum_bound_}, isa_);
+      floating = floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_,
+                                            {lane_channel, lane_channel < 0 ? 0 : bounds[channel]}, isa_);
       if (channel >= channels) {
         set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
         continue;
@@ -230,12 +228,12 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
 std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec, const Isa& isa) {
   const std::size_t slots = 4 / isa.element_bytes;
   if (!spec.depthwise || divide_up(spec.kernel_h, slots) * slots > kMaxSlots) return nullptr;
-  const std::int64_t bound = sum_bound(spec, channel_sums(spec));
-  const auto stage = choose_stage(spec, bound);
+  const auto bounds = sum_bounds(spec, channel_sums(spec));
+  const auto stage = choose_stage(spec, bounds);
   if (!stage) return nullptr;
   const std::size_t set_count = isa.element_bytes == 1 ? sets_needed(spec, 0, spec.out_c) : 1;
   if (set_count == 0) return nullptr;
-  return std::make_unique<DepthwiseConv>(spec, isa, *stage, bound, set_count);
+  return std::make_unique<DepthwiseConv>(spec, isa, *stage, bounds, set_count);
 }
 
 }  // namespace wayside::accel::cpu

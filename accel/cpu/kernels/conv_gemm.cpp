@@ -44,7 +44,7 @@ struct Plan {
 };
 
 struct Sums {
-  std::int64_t bound;
+  const std::vector<std::int64_t>& bounds;
   const std::vector<ChannelSums>& channels;
 };
 
@@ -176,7 +176,8 @@ void GemmConv::pack(const ConvSpec& spec, const Sums& sums) {
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
       const std::size_t index = (block * kBlockLanes) + channel_of[lane];
       const auto channel = index < channels ? static_cast<std::int32_t>(index) : -1;
-      floating = floating && set_float_lane(requant, lane, spec.requant, stage_, {channel, sums.bound}, isa_);
+      floating = floating && set_float_lane(requant, lane, spec.requant, stage_,
+                                            {channel, channel < 0 ? 0 : sums.bounds[index]}, isa_);
       const std::int32_t bias = channel < 0 ? 0 : folded_bias(spec, index, sums.channels[index].sum);
       set_lane(requant, lane, spec.requant, stage_.mode, channel, bias);
       if (channel < 0) continue;
@@ -392,10 +393,10 @@ void GemmConv::fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8
 std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa) {
   if (spec.depthwise && spec.in_c != 1) return nullptr;
   const auto sums = channel_sums(spec);
-  const std::int64_t bound = sum_bound(spec, sums);
-  const auto stage = choose_stage(spec, bound);
+  const auto bounds = sum_bounds(spec, sums);
+  const auto stage = choose_stage(spec, bounds);
   if (!stage) return nullptr;
-  return std::make_unique<GemmConv>(spec, isa, *stage, Sums{bound, sums});
+  return std::make_unique<GemmConv>(spec, isa, *stage, Sums{bounds, sums});
 }
 
 }  // namespace wayside::accel::cpu

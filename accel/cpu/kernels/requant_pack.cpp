@@ -12,7 +12,7 @@
 namespace wayside::accel::cpu {
 namespace {
 
-constexpr std::int64_t kSumLimit = std::int64_t{1} << 30;
+constexpr std::int64_t kInt32Limit = std::int64_t{1} << 31;
 
 /// True when |x|*m + 2^30 + 2^(30+e) is no multiple of 2^(31+e) for any |x| <= sum_bound and e >= 1: that needs |x|*m
 /// to hold exactly 30 factors of two.
@@ -28,7 +28,7 @@ constexpr std::pair<int, int> kFloatCandidates[] = {
 
 }  // namespace
 
-std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::int64_t sum_bound) {
+std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::span<const std::int64_t> sum_bounds) {
   const auto& requant = spec.requant;
   const std::int32_t domain = spec.is_unsigned ? 128 : 0;
   OutputStage stage{.mode = requant.clamp_min == requant.zero_point ? RequantMode::rectified : RequantMode::symmetric,
@@ -39,13 +39,16 @@ std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::int64_t sum_b
   for (std::size_t channel = 0; channel < static_cast<std::size_t>(spec.out_c); ++channel) {
     const auto multiplier = requant.multiplier[channel];
     const auto shift = requant.shift[channel];
-    if (multiplier < 0 || shift > 30 || shift < -31 || sum_bound >= (kSumLimit >> std::max(shift, 0))) {
-      return std::nullopt;
-    }
+    if (multiplier < 0 || shift > 30 || shift < -31 || sum_bounds[channel] >= kInt32Limit) return std::nullopt;
     if (shift >= 0) stage.mode = RequantMode::general;
-    if (stage.mode == RequantMode::symmetric && !ties_impossible(multiplier, sum_bound)) {
+    if (stage.mode == RequantMode::symmetric && !ties_impossible(multiplier, sum_bounds[channel])) {
       stage.mode = RequantMode::general;
     }
+  }
+  for (std::size_t channel = 0; channel < sum_bounds.size() && stage.mode == RequantMode::general; ++channel) {
+    const auto shift = requant.shift[channel];
+    const std::int64_t half = shift < 0 ? std::int64_t{1} << (-shift - 1) : 0;
+    if ((sum_bounds[channel] << std::max(shift, 0)) + half >= kInt32Limit) return std::nullopt;
   }
   return stage;
 }

@@ -10,9 +10,9 @@
 
 namespace wayside::accel::cpu {
 
-/// The cheapest exact mode for sums with |sum| <= sum_bound. nullopt: no vector form is exact (the reference is used):
-/// sum_bound or its left shift reaches 2^30, or a multiplier is negative.
-[[nodiscard]] std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::int64_t sum_bound);
+/// The cheapest exact mode, given the largest |sum| of each channel. nullopt: no vector form is exact (the reference is
+/// used): a sum or its left shift can leave int32, or a multiplier is negative.
+[[nodiscard]] std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::span<const std::int64_t> sum_bounds);
 
 /// Fills lane `lane` of `block` for output channel `channel`; channel < 0 makes an unused lane.
 void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, RequantMode mode, std::int32_t channel,

@@ -76,13 +76,13 @@ std::vector<ChannelSums> channel_sums(const ConvSpec& spec) {
   return sums;
 }
 
-std::int64_t sum_bound(const ConvSpec& spec, const std::vector<ChannelSums>& sums) {
-  std::int64_t bound = 0;
+std::vector<std::int64_t> sum_bounds(const ConvSpec& spec, const std::vector<ChannelSums>& sums) {
+  std::vector<std::int64_t> bounds(sums.size());
   for (std::size_t channel = 0; channel < sums.size(); ++channel) {
     const std::int64_t bias = spec.bias.empty() ? 0 : std::abs(static_cast<std::int64_t>(spec.bias[channel]));
-    bound = std::max(bound, (sums[channel].magnitude * kMaxActivation) + bias);
+    bounds[channel] = (sums[channel].magnitude * kMaxActivation) + bias;
   }
-  return bound;
+  return bounds;
 }
 
 void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step) {

@@ -56,8 +56,8 @@ struct ChannelSums {
 };
 [[nodiscard]] std::vector<ChannelSums> channel_sums(const ConvSpec& spec);
 
-/// The largest |bias + sum (in - in_zero)(w - weight_zero)| that any input can reach, over all channels.
-[[nodiscard]] std::int64_t sum_bound(const ConvSpec& spec, const std::vector<ChannelSums>& sums);
+/// The largest |bias + sum (in - in_zero)(w - weight_zero)| that any input can reach, of each channel.
+[[nodiscard]] std::vector<std::int64_t> sum_bounds(const ConvSpec& spec, const std::vector<ChannelSums>& sums);
 
 /// count pieces of `bytes` bytes, contiguous at `from`, written every `step` bytes.
 void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step);

@@ -68,6 +68,12 @@ ConvCase make_case(const ConvSpec& shape, const CaseOptions& options, std::mt199
     for (auto& value : one.bias) value = draw(random, -20000, 20000);
   }
   set_requant(one, options, random);
+  // As quantisers make of a channel whose weights are all but zero: a tiny scale and a bias near the end of int32.
+  if (options.has_bias && options.requant == RequantKind::plausible && draw(random, 0, 3) == 0) {
+    const std::int32_t channel = draw(random, 0, spec.out_c - 1);
+    one.bias[channel] = draw(random, 0, 1) == 0 ? 2'000'000'000 : -2'000'000'000;
+    spec.requant.shift[channel] = draw(random, -31, -20);
+  }
   spec.weights = one.weights;
   spec.bias = one.bias;
   return one;

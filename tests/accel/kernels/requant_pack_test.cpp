@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -82,7 +83,7 @@ TEST(ChooseStage, TakesTheCheapestExactForm) {
   ConvSpec spec{.out_c = 1};
   const auto mode_of = [&](std::int32_t multiplier, std::int32_t shift, std::int32_t clamp_min, std::int64_t bound) {
     spec.requant = {.multiplier = {multiplier}, .shift = {shift}, .zero_point = -10, .clamp_min = clamp_min};
-    const auto stage = choose_stage(spec, bound);
+    const auto stage = choose_stage(spec, std::array{bound});
     return stage ? std::optional(stage->mode) : std::nullopt;
   };
   constexpr std::int32_t kOdd = 0x40000001;
@@ -91,8 +92,11 @@ TEST(ChooseStage, TakesTheCheapestExactForm) {
   EXPECT_EQ(mode_of(1 << 30, -5, -128, 1 << 20), RequantMode::general);  // ties are possible
   EXPECT_EQ(mode_of(kOdd, 0, -10, 1 << 20), RequantMode::general);
   EXPECT_EQ(mode_of(kOdd, 3, -128, 1 << 20), RequantMode::general);
-  EXPECT_EQ(mode_of(kOdd, 12, -128, 1 << 20), std::nullopt);  // 2^20 * 2^12 is beyond 2^30
-  EXPECT_EQ(mode_of(kOdd, -5, -128, 1 << 30), std::nullopt);
+  EXPECT_EQ(mode_of(kOdd, 12, -128, 1 << 20), std::nullopt);  // 2^20 * 2^12 is beyond int32
+  EXPECT_EQ(mode_of(kOdd, -5, -10, std::int64_t{1} << 30), RequantMode::rectified);
+  EXPECT_EQ(mode_of(kOdd, -31, -10, (std::int64_t{1} << 31) - 1), RequantMode::rectified);
+  EXPECT_EQ(mode_of(kOdd, -5, -10, std::int64_t{1} << 31), std::nullopt);
+  EXPECT_EQ(mode_of(kOdd, -5, -128, std::int64_t{1} << 30), RequantMode::general);
 }
 
 }  // namespace
