@@ -5,6 +5,7 @@
 #include <array>
 
 #include "accel/cpu/kernels/isa.h"
+#include "base/log.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -42,6 +43,11 @@ bool level_includes(Level chosen, Level entry) {
 std::unique_ptr<ConvKernel> make_conv(const ConvSpec& spec, Level level) {
   for (const auto& entry : kEntries) {
     if (!level_includes(level, entry.level) || !level_supported(entry.level)) continue;
+    if (entry.level == Level::reference && level != Level::reference) {
+      base::log_debug("event=conv_without_fast_kernel level={} in={}x{}x{} out_c={} kernel={}x{} depthwise={}",
+                      to_string(level), spec.in_h, spec.in_w, spec.in_c, spec.out_c, spec.kernel_h, spec.kernel_w,
+                      spec.depthwise);
+    }
     if (auto kernel = entry.make(spec)) return kernel;
   }
   return make_reference_conv(spec);

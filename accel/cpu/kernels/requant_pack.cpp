@@ -26,6 +26,11 @@ constexpr std::pair<int, int> kFloatCandidates[] = {
     {0, 0},  {0, 1}, {0, -1},  {1, 0},  {-1, 0}, {1, -1}, {-1, 1}, {0, 2}, {0, -2}, {1, -2}, {-1, 2}, {2, 0},
     {-2, 0}, {1, 1}, {-1, -1}, {2, -1}, {-2, 1}, {2, -2}, {-2, 2}, {0, 3}, {0, -3}, {1, -3}, {-1, 3}};
 
+/// A multiplier of 0 gives 0 whatever the shift: one that fits all forms.
+std::int32_t effective_shift(const Requant& requant, std::size_t channel) {
+  return requant.multiplier[channel] == 0 ? -1 : requant.shift[channel];
+}
+
 }  // namespace
 
 std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::span<const std::int64_t> sum_bounds) {
@@ -39,6 +44,7 @@ std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::span<const st
   for (std::size_t channel = 0; channel < static_cast<std::size_t>(spec.out_c); ++channel) {
     const auto multiplier = requant.multiplier[channel];
     const auto shift = requant.shift[channel];
+    if (multiplier == 0) continue;  // as TFLite writes a scale below 2^-32: the result is the zero point
     if (multiplier < 0 || shift > 30 || shift < -31 || sum_bounds[channel] >= kInt32Limit) return std::nullopt;
     if (shift >= 0) stage.mode = RequantMode::general;
     if (stage.mode == RequantMode::symmetric && !ties_impossible(multiplier, sum_bounds[channel])) {
@@ -46,7 +52,7 @@ std::optional<OutputStage> choose_stage(const ConvSpec& spec, std::span<const st
     }
   }
   for (std::size_t channel = 0; channel < sum_bounds.size() && stage.mode == RequantMode::general; ++channel) {
-    const auto shift = requant.shift[channel];
+    const auto shift = effective_shift(requant, channel);
     const std::int64_t half = shift < 0 ? std::int64_t{1} << (-shift - 1) : 0;
     if ((sum_bounds[channel] << std::max(shift, 0)) + half >= kInt32Limit) return std::nullopt;
   }
@@ -57,7 +63,7 @@ void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, Req
               std::int32_t bias) {
   const bool used = channel >= 0;
   const std::int32_t multiplier = used ? requant.multiplier[channel] : 0;
-  const std::int32_t shift = used ? requant.shift[channel] : -1;
+  const std::int32_t shift = used ? effective_shift(requant, channel) : -1;
   const std::int32_t right = std::max(-shift, 0);
   const bool general = mode == RequantMode::general;
   assert(general || right >= 1);
@@ -77,10 +83,10 @@ bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requan
                     BoundedChannel bounded, const Isa& isa) {
   block.scale[lane] = 0;
   block.offset[lane] = stage.zero_point;
-  if (bounded.channel < 0) return true;
+  if (bounded.channel < 0 || requant.multiplier[bounded.channel] == 0) return true;
   const double multiplier = requant.multiplier[bounded.channel];
   const std::int32_t right = -requant.shift[bounded.channel];
-  if (multiplier == 0 || isa.float_is_exact == nullptr) return false;
+  if (isa.float_is_exact == nullptr) return false;
   const double unit = std::ldexp(1.0, 31 + right);
   const double round = std::ldexp(1.0, 30) + std::ldexp(1.0, 30 + right);
   FloatProof proof{.step = unit / multiplier, .start = -round / multiplier, .zero_point = stage.zero_point};

@@ -73,6 +73,7 @@ ConvCase make_case(const ConvSpec& shape, const CaseOptions& options, std::mt199
     const std::int32_t channel = draw(random, 0, spec.out_c - 1);
     one.bias[channel] = draw(random, 0, 1) == 0 ? 2'000'000'000 : -2'000'000'000;
     spec.requant.shift[channel] = draw(random, -31, -20);
+    if (draw(random, 0, 1) == 0) spec.requant.multiplier[channel] = spec.requant.shift[channel] = 0;
   }
   spec.weights = one.weights;
   spec.bias = one.bias;
