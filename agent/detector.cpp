@@ -52,6 +52,9 @@ base::Result<std::unique_ptr<Detector>> Detector::create(const DetectorOptions& 
   if (options.score_threshold) card->decoder.score_threshold = *options.score_threshold;
   auto mask = label_mask(options.labels, *card);
   if (!mask) return with_file(std::move(mask).error(), options.file);
+  for (std::size_t id = 0; id < mask->size(); ++id) {
+    if ((*mask)[id]) card->decoder.wanted_classes.push_back(static_cast<std::uint16_t>(id));
+  }
   auto spec = preprocess_spec(*card, **session);
   if (!spec) return with_file(std::move(spec).error(), options.file);
   auto preprocessor = accel::Preprocessor::create(*spec);

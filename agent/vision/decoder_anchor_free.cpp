@@ -27,7 +27,10 @@ class AnchorFreeDecoder final : public Decoder {
       const auto& info = session.outputs()[level.score_output];
       const auto bytes = session.output(level.score_output);
       const std::size_t cells = static_cast<std::size_t>(level.width) * level.height;
-      const ScoreLayout layout{.cell_count = cells, .cell_stride = head_.class_count, .class_count = head_.class_count};
+      const ScoreLayout layout{.cell_count = cells,
+                               .cell_stride = head_.class_count,
+                               .class_count = head_.class_count,
+                               .wanted = card_.wanted_classes};
       scan_tensor(info, bytes, layout, card_.score_threshold,
                   [&](std::uint32_t cell, std::int32_t class_id, std::size_t element) {
                     candidates_.offer({real_at(info, bytes, element), first_cell + cell, class_id});

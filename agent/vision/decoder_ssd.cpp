@@ -13,7 +13,9 @@ namespace {
 class SsdDecoder final : public Decoder {
  public:
   SsdDecoder(const DecoderCard& card, const accel::SsdHead& head, const ScoreLayout& scores, InputSize size)
-      : card_(card), head_(head), scores_(scores), size_(size), filter_(card) {}
+      : card_(card), head_(head), scores_(scores), size_(size), filter_(card) {
+    scores_.wanted = card_.wanted_classes;
+  }
 
   std::span<const Detection> decode(const accel::Session& session, const accel::FrameMapping& mapping) override {
     const auto& score_info = session.outputs()[head_.score_output];

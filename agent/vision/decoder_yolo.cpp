@@ -36,8 +36,11 @@ class YoloxDecoder final : public Decoder {
     scan_tensor(info, bytes, objectness, card_.score_threshold,
                 [&](std::uint32_t cell, std::int32_t, std::size_t element) {
                   const float object = real_at(info, bytes, element);
-                  const ScoreLayout classes{
-                      .offset = element + 1, .cell_count = 1, .cell_stride = fields, .class_count = class_count_};
+                  const ScoreLayout classes{.offset = element + 1,
+                                            .cell_count = 1,
+                                            .cell_stride = fields,
+                                            .class_count = class_count_,
+                                            .wanted = card_.wanted_classes};
                   scan_tensor(info, bytes, classes, card_.score_threshold,
                               [&](std::uint32_t, std::int32_t class_id, std::size_t at) {
                                 const float score = object * real_at(info, bytes, at);
@@ -89,7 +92,8 @@ class Yolov8Decoder final : public Decoder {
                              .cell_count = shape_.cell_count,
                              .cell_stride = index(1, 0),
                              .class_count = shape_.class_count,
-                             .class_stride = index(0, 1)};
+                             .class_stride = index(0, 1),
+                             .wanted = card_.wanted_classes};
     candidates_.clear();
     scan_tensor(info, bytes, layout, card_.score_threshold,
                 [&](std::uint32_t cell, std::int32_t class_id, std::size_t element) {

@@ -21,12 +21,13 @@ enum class DecoderType : std::uint8_t { ssd, anchor_free, yolox, yolov8, classif
 /// How the outputs become detections; see decoder.h for each type's tensors.
 struct DecoderCard {
   DecoderType type = DecoderType::anchor_free;
-  std::vector<std::uint32_t> strides{};  ///< px per cell of each level; empty: from the shapes
-  float score_threshold = 0.4F;          ///< 0..1
-  float iou_threshold = 0.5F;            ///< 0..1
-  std::uint32_t max_detections = 50;     ///< at most kMaxDetections; for classification: the k of top-k
-  bool class_agnostic = false;           ///< a box suppresses boxes of other classes too
-  std::optional<bool> logits{};          ///< classification: outputs need a softmax; absent: seen from the tensor
+  std::vector<std::uint32_t> strides{};         ///< px per cell of each level; empty: from the shapes
+  float score_threshold = 0.4F;                 ///< 0..1
+  float iou_threshold = 0.5F;                   ///< 0..1
+  std::uint32_t max_detections = 50;            ///< at most kMaxDetections; for classification: the k of top-k
+  bool class_agnostic = false;                  ///< a box suppresses boxes of other classes too
+  std::vector<std::uint16_t> wanted_classes{};  ///< a cell's best class is sought among these; empty: among all
+  std::optional<bool> logits{};  ///< classification: outputs need a softmax; absent: seen from the tensor
 };
 inline constexpr std::uint32_t kMaxDetections = 400;
 

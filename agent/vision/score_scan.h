@@ -61,6 +61,7 @@ struct ScoreLayout {
   std::size_t offset = 0;
   std::size_t cell_count = 0, cell_stride = 0;
   std::size_t class_count = 0, class_stride = 1;
+  std::span<const std::uint16_t> wanted{};  ///< classes that count, each < class_count; empty: all
 };
 
 /// Calls found(cell, class_id, element) for each cell whose best class is at least `threshold` (NaN never is).
@@ -73,12 +74,15 @@ void scan_cells(const T* scores, const ScoreLayout& layout, T threshold, Found&&
     if (!any) continue;
     std::size_t best = 0;
     T best_score = std::numeric_limits<T>::lowest();
-    for (std::size_t c = 0; c < layout.class_count; ++c) {
+    const auto consider = [&](std::size_t c) {
       if (score[c * layout.class_stride] > best_score) {
         best = c;
         best_score = score[c * layout.class_stride];
       }
-    }
+    };
+    for (std::size_t c = 0; layout.wanted.empty() && c < layout.class_count; ++c) consider(c);
+    for (const std::uint16_t c : layout.wanted) consider(c);
+    if (!(best_score >= threshold)) continue;
     found(static_cast<std::uint32_t>(cell), static_cast<std::int32_t>(best),
           layout.offset + cell * layout.cell_stride + best * layout.class_stride);
   }

@@ -42,6 +42,16 @@ TEST(ScoreScan, FindsTheBestClassOfEachCell) {
   EXPECT_EQ(found, (std::vector<std::size_t>{2, 9}));
 }
 
+TEST(ScoreScan, TheBestClassIsSoughtAmongTheWanted) {
+  const std::vector<std::int8_t> scores = {90, 5, 70, 7, /**/ 90, -2, -3, -4};
+  const std::vector<std::uint16_t> wanted = {1, 2};
+  const ScoreLayout layout{.cell_count = 2, .cell_stride = 4, .class_count = 4, .wanted = wanted};
+  std::vector<std::size_t> found;
+  scan_cells<std::int8_t>(scores.data(), layout, 0,
+                          [&](std::uint32_t, std::int32_t, std::size_t element) { found.push_back(element); });
+  EXPECT_EQ(found, (std::vector<std::size_t>{2})) << "an unwanted class must not hide a wanted one, nor pass alone";
+}
+
 TEST(ScoreScan, NanNeverPasses) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> scores = {nan, nan, /**/ nan, 0.9F};
