@@ -101,6 +101,24 @@ def table(rows):
     return lines
 
 
+def scaling(rows):
+    """Times faster with more threads than with one, where both were measured."""
+    one = {(row['mode'], row['model']): row for row in rows if row['threads'] == 1 and row['ours_us']}
+    lines = []
+    for row in rows:
+        single = one.get((row['mode'], row['model']))
+        if row['threads'] == 1 or single is None or not row['ours_us']:
+            continue
+        peers = [cell(single['peers_us'][n] / row['peers_us'][n]) if n in single['peers_us'] and n in row['peers_us'] else '-'
+                 for n in RIVALS]
+        lines.append(f"| {row['model']} | {row['mode']} | {row['threads']} | {cell(single['ours_us'] / row['ours_us'])} | "
+                     + ' | '.join(peers) + ' |')
+    if not lines:
+        return []
+    return ['', '| threads against one | mode | threads | ours | ' + ' | '.join(RIVALS) + ' |',
+            '|---|---|---:|' + '---:|' * (len(RIVALS) + 1)] + lines
+
+
 def markdown(result):
     machine, peak = result['machine'], result['peak']
     lines = [f"Commit {result['commit'] or '?'}, seed {result['seed']}, {machine['cpu']}, {machine['cores']} cores, "
@@ -117,6 +135,7 @@ def markdown(result):
     for mean in result['geometric_means']:
         lines.append(f"| {mean['group']} | {mean['mode']} | {mean['threads']} | {mean['models']} | " + ' | '.join(
             cell(mean[key]) for key in ('vs_xnnpack', 'vs_best', 'vs_best_faithful', 'lowest_vs_best')) + ' |')
+    lines += scaling(result['rows'])
     if result['notes']:
         lines += ['', 'Notes of this run:'] + ['- ' + note for note in result['notes']]
     return '\n'.join(lines)
@@ -133,7 +152,7 @@ def plot(result, path):
     peak = result['peak']
     figure, (roof, bars) = plt.subplots(1, 2, figsize=(14, 5.5))
     limit = peak[PEAK_OF_MODE[mode]]
-    intensities = [2 ** (k / 4) for k in range(0, 45)]
+    intensities = [2 ** (k / 4) for k in range(0, 33)]
     for key, label in (('read_1024kib_gbs', 'second-level cache'), ('read_65536kib_gbs', 'memory')):
         roof.plot(intensities, [min(limit, x * peak[key]) for x in intensities], label=f'limit, operands from {label}')
     for name, marker in (('wayside', 'o'), ('xnnpack', 'x'), ('onnxruntime', '+'), ('onednn', '1')):
