@@ -51,9 +51,14 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.set_version_flag("--version", std::string(agent::kVersion));
 }
 
-/// Keeps the resident set small: glibc would make one heap per thread and give each thread 8 MiB of stack.
+/// Keeps the resident set small: glibc would make one heap per thread, raise its mmap threshold with the first large
+/// block that is freed (and then keep such blocks, e.g. the unpacked weights of a model), and give each thread 8 MiB of
+/// stack.
 void bound_memory() {
   constexpr int kArenas = 2;
+  constexpr int kLargeBytes = 256 * 1024;  // no block of the frame path is allocated per frame, so speed is no matter
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBytes);
+  ::mallopt(M_TRIM_THRESHOLD, kLargeBytes);
   constexpr std::size_t kStackBytes = 512 * 1024;  // the deepest user is OpenSSL during a handshake, some 100 KiB
   ::mallopt(M_ARENA_MAX, kArenas);
   pthread_attr_t attributes;

@@ -63,9 +63,9 @@ Reporter::Reporter(const Config& config, Birth birth, Parts parts, SystemStats& 
       policy_(
           config.detections.publish == "on_change" ? DetectionPolicy::Kind::on_change : DetectionPolicy::Kind::every,
           config.detections.max_rate_hz),
+      interval_(std::chrono::duration_cast<milliseconds>(std::chrono::duration<double>(config.telemetry.interval_s))),
       last_telemetry_(clock.now()),
-      next_telemetry_(clock.now() + std::chrono::duration_cast<milliseconds>(
-                                        std::chrono::duration<double>(config.telemetry.interval_s))) {
+      next_telemetry_(last_telemetry_ + interval_) {
   if (const auto period = ServiceManager::watchdog_period()) watchdog_half_ = *period / 2;
 }
 
@@ -246,10 +246,8 @@ void Reporter::publish_telemetry() {
   telemetry.degraded = pipeline_->state().kind == PipelineState::Kind::degraded;
   telemetry.usage = stats_.sample();
 
-  const auto interval =
-      std::chrono::duration_cast<milliseconds>(std::chrono::duration<double>(config_.telemetry.interval_s));
   last_telemetry_ = now;
-  next_telemetry_ = std::max(next_telemetry_ + interval, now + interval / 2);
+  next_telemetry_ = std::max<base::MonotonicTime>(next_telemetry_ + interval_, now + interval_ / 2);
   last_ = telemetry;
   if (!window_open()) return;  // stale numbers are worth nothing later
   auto message = mqtt::json_message(topics_.measurement(kTelemetry), telemetry_json(telemetry, stamp()), 0, false);
@@ -329,7 +327,8 @@ void Reporter::finish() {
   ServiceManager::stopping();
   pipeline_->stop();
   drain_reports();
-  publish_telemetry();
+  // The last numbers, unless the interval is so short that its rates would mean nothing.
+  if (next_telemetry_ - clock_.now() < interval_ / 2) publish_telemetry();
   pump_until(clock_.now() + kDrainAtStop, [this] { return outbox_.empty() && unsent_.empty(); });
   if (client_->connected()) {
     publish_health(false);

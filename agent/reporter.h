@@ -111,6 +111,7 @@ class Reporter {
   std::uint64_t events_total_ = 0;
   std::uint64_t held_back_ = 0;
   Telemetry last_;  ///< totals at the last telemetry message
+  std::chrono::milliseconds interval_{0};
   base::MonotonicTime last_telemetry_{0};
   base::MonotonicTime next_telemetry_{0};
   base::MonotonicTime next_watchdog_{0};
