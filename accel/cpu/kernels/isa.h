@@ -109,6 +109,18 @@ struct DepthwiseArgs {
   OutputStage stage;
 };
 
+/// out[i] = stage(table_a[a[i]] + table_b[b[i]]), i in [0, count); all lanes of `requant` are alike.
+struct TableSumArgs {
+  const std::uint8_t* a = nullptr;
+  const std::uint8_t* b = nullptr;
+  std::uint8_t* out = nullptr;
+  std::size_t count = 0;
+  const std::int32_t* table_a = nullptr;
+  const std::int32_t* table_b = nullptr;
+  const RequantBlock* requant = nullptr;
+  OutputStage stage;
+};
+
 /// Room after a strip or block of activations: the last k_group may reach past the last element.
 inline constexpr std::size_t kScratchSlackBytes = 64;
 
@@ -124,6 +136,7 @@ struct Isa {
   std::size_t row_tile = 6;                                        ///< rows that share one pass
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*depthwise)(const DepthwiseArgs& args) = nullptr;
+  void (*table_sum)(const TableSumArgs& args) = nullptr;
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
   void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                   std::int16_t zero_point) = nullptr;

@@ -2,6 +2,7 @@
 // The seam between the graph and the fast kernels: convolution-like operators, chosen by instruction set at run time.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -70,5 +71,23 @@ class ConvKernel {
 /// Packs a checked spec (all sizes positive and consistent; the graph has validated the model) for `level`; falls back
 /// to a lower level for shapes that the fast kernels of `level` do not cover. The weights may be freed afterwards.
 std::unique_ptr<ConvKernel> make_conv(const ConvSpec& spec, Level level);
+
+/// out[i] = requant(table_a[a[i]] + table_b[b[i]]), tables indexed by the raw byte, sums saturated to int32: quantised
+/// ADD and SUB, whose inputs are each scaled by a function of one byte.
+struct TableSumSpec {
+  std::array<std::int32_t, 256> table_a{}, table_b{};
+  bool is_unsigned = false;  ///< of the output
+  Requant requant{};         ///< one channel
+};
+
+class TableSumKernel {
+ public:
+  virtual ~TableSumKernel() = default;
+  /// `out` may be `a` or `b`. Reads and writes nothing beyond `count` bytes. Allocates nothing.
+  virtual void run(const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out, std::size_t count,
+                   ThreadPool& pool) const = 0;
+};
+
+std::unique_ptr<TableSumKernel> make_table_sum(const TableSumSpec& spec, Level level);
 
 }  // namespace wayside::accel::cpu
