@@ -107,18 +107,22 @@ def emit_onnx(n, path, u8act=False):
         i = o.ins[2]
         return [const(i, n.t[i].data, 0)]
 
-    def fin(o, nm):  # activation + quantise
-        t = n.t[o.outs[0]]
+    def fin(o, nm):  # quantise; the activation's bounds, where the stored range does not imply them, on the integers:
+        # a Clip before QuantizeLinear would keep ONNX Runtime from using its integer convolution
+        i = o.outs[0]
+        t = n.t[i]
         need, lo, hi = act_range(t, o.a.get('act', 'none'))
-        if need:
-            if hi is None:
-                nodes.append(H.make_node('Relu', [nm], [nm + 'r']))
-            else:
-                for nme, v in (('lo', lo), ('hi', hi)):
-                    inits.append(NH.from_array(np.array(v, np.float32), nm + nme))
-                nodes.append(H.make_node('Clip', [nm, nm + 'lo', nm + 'hi'], [nm + 'r']))
-            nm = nm + 'r'
-        q(nm, o.outs[0])
+        if not need:
+            q(nm, i)
+            return
+        s, z = qp(i)
+        dt, zp = act_q(t)
+        info = np.iinfo(dt)
+        bounds = [info.min if lo is None else lo / float(t.scale[0]) + int(zp), info.max if hi is None else hi / float(t.scale[0]) + int(zp)]
+        nodes.append(H.make_node('QuantizeLinear', [nm, s, z], [nm + 'q']))
+        for nme, v in zip(('lo', 'hi'), bounds):
+            inits.append(NH.from_array(np.array(int(np.clip(round(v), info.min, info.max)), dt), nm + nme))
+        nodes.append(H.make_node('Clip', [nm + 'q', nm + 'lo', nm + 'hi'], ['q_%d' % i]))
 
     for k, o in enumerate(n.ops):
         y = 'y%d' % k
