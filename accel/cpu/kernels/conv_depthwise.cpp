@@ -62,7 +62,7 @@ class DepthwiseConv final : public ConvKernel {
   OutputStage stage_;
   std::size_t set_count_ = 1, group_count_ = 1, variant_count_ = 1, strip_columns_ = 1, multiplier_ = 1;
   std::uint8_t flip_ = 0, zero_byte_ = 0;
-  std::int32_t zero_point_ = 0;  ///< of the input in the unsigned domain
+  std::int32_t zero_point_ = 0;  ///< of the input in that domain
   AlignedBytes weights_;
   AlignedBytes zero_row_;  ///< stands in for rows outside the picture
   std::vector<RequantBlock> requant_;
@@ -75,9 +75,9 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
       stage_(stage),
       set_count_(set_count),
       multiplier_(static_cast<std::size_t>(spec.out_c) / spec.in_c),
-      flip_(spec.is_unsigned ? 0 : 0x80),
+      flip_(spec.is_unsigned == isa.signed_activations ? 0x80 : 0),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
-      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128)) {
+      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)) {
   group_count_ = divide_up(spec.kernel_h, slots_per_group());
   const std::size_t spare = slot_count() - spec.kernel_h;
   if (spec.dilation_h == 1) variant_count_ = std::min<std::size_t>(1 + (spare / spec.stride_h), spec.out_h);

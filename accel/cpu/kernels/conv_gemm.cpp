@@ -84,9 +84,9 @@ class GemmConv final : public ConvKernel {
   const Isa& isa_;
   OutputStage stage_;
   Plan plan_;
-  std::uint8_t flip_ = 0;           ///< makes input bytes unsigned
+  std::uint8_t flip_ = 0;           ///< turns input bytes into the domain of the dot product
   std::uint8_t zero_byte_ = 0;      ///< raw byte of the input's zero point
-  std::int32_t zero_point_ = 0;     ///< of the input in the unsigned domain
+  std::int32_t zero_point_ = 0;     ///< of the input in that domain
   std::int32_t row_sum_scale_ = 0;  ///< minus the weights' zero point in the s8 domain, where weights stay 8 bits
   AlignedBytes weights_;
   std::vector<RequantBlock> requant_;
@@ -96,9 +96,9 @@ GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stag
     : spec_(spec),
       isa_(isa),
       stage_(stage),
-      flip_(spec.is_unsigned ? 0 : 0x80),
+      flip_(spec.is_unsigned == isa.signed_activations ? 0x80 : 0),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
-      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128)) {
+      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)) {
   if (isa.element_bytes == 1 && spec.is_unsigned) row_sum_scale_ = 128 - spec.weight_zero;
   make_plan();
   pack(spec, sums);

@@ -128,6 +128,7 @@ inline constexpr std::size_t kScratchSlackBytes = 64;
 struct Isa {
   Level level = Level::reference;
   std::size_t element_bytes = 1;     ///< of an activation in a k_group: 4 / element_bytes are slots per group
+  bool signed_activations = false;   ///< bytes are wanted as s8, not u8
   std::size_t depthwise_block = 16;  ///< channels per block; 32: with a block of 16 where no more than 16 are left
   std::array<std::uint8_t, kBlockLanes> gemm_channel{};            ///< lane -> channel in a block of 16
   std::array<std::uint8_t, kBlockLanes> gemm_half_channel{};       ///< the same for a last block of kHalfBlock channels

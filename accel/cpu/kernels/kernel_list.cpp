@@ -27,6 +27,11 @@ constexpr std::array kEntries{
     ConvEntry{Level::avx_vnni, "depthwise", depthwise<avx_vnni_isa>},
     ConvEntry{Level::avx2, "gemm", gemm<avx2_isa>},
     ConvEntry{Level::avx2, "depthwise", depthwise<avx2_isa>},
+#elif defined(__aarch64__)
+    ConvEntry{Level::neon_dot, "gemm", gemm<neon_dot_isa>},
+    ConvEntry{Level::neon_dot, "depthwise", depthwise<neon_dot_isa>},
+    ConvEntry{Level::neon, "gemm", gemm<neon_isa>},
+    ConvEntry{Level::neon, "depthwise", depthwise<neon_isa>},
 #endif
     ConvEntry{Level::reference, "reference", make_reference_conv},
 };
