@@ -40,7 +40,8 @@ class Wire {
     base::mqtt::ClientOptions options;
     options.host = "127.0.0.1";
     options.port = port;
-    options.client_id = "wire";
+    static int made = 0;
+    options.client_id = std::format("wire-{}", ++made);  // one id for two clients would make them push each other out
     options.receive_maximum = 1000;
     client_ = std::move(*base::mqtt::Client::create(std::move(options)));
     client_->subscribe("te/#", 1);

@@ -4,15 +4,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
-
-extern char** environ;
 
 namespace wayside::test {
 namespace {
@@ -29,15 +27,17 @@ std::string contents(const std::filesystem::path& path) {
 AgentProcess::AgentProcess(const std::filesystem::path& program, const std::vector<std::string>& arguments) {
   const std::string out = (dir_.path() / "out").string();
   const std::string err = (dir_.path() / "err").string();
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   std::vector<char*> raw{const_cast<char*>(program.c_str())};
   for (const auto& argument : arguments) raw.push_back(const_cast<char*>(argument.c_str()));
   raw.push_back(nullptr);
-  if (::posix_spawn(&pid_, program.c_str(), &actions, nullptr, raw.data(), environ) != 0) std::abort();
-  posix_spawn_file_actions_destroy(&actions);
+  pid_ = ::fork();
+  if (pid_ < 0) std::abort();
+  if (pid_ > 0) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that crashes must not leave its programs behind
+  ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDOUT_FILENO);
+  ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDERR_FILENO);
+  ::execv(program.c_str(), raw.data());
+  ::_exit(127);
 }
 
 AgentProcess::~AgentProcess() {

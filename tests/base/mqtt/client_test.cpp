@@ -141,6 +141,24 @@ TEST_F(MqttClient, CloseIsOrderlyAndSendsNoWill) {
   EXPECT_EQ(next->message.payload, "end");
 }
 
+TEST_F(MqttClient, TwoClientsWithOneIdTakeTurnsAndStayWhole) {
+  TestBroker broker;
+  auto first = make(broker, {.client_id = "twin"});
+  first->subscribe("echo/#", 1);
+  ASSERT_TRUE(await(*first, Kind::connected));
+  for (int round = 0; round < 1; ++round) {
+    auto second = make(broker, {.client_id = "twin", .jitter_seed = 2});
+    second->subscribe("echo/#", 1);
+    ASSERT_TRUE(await(*second, Kind::connected));
+    EXPECT_TRUE(await(*first, Kind::lost));  // the broker gives the session to the newcomer
+    ASSERT_TRUE(second->publish(json_message("echo/x", "{}", 1, true)));
+    ASSERT_TRUE(await(*second, Kind::message));
+    ASSERT_TRUE(await(*first, Kind::connected));
+    EXPECT_TRUE(await(*second, Kind::lost));
+    ASSERT_TRUE(await(*first, Kind::message));
+  }
+}
+
 TEST_F(MqttClient, WakeEndsAWait) {
   auto client = Client::create({.host = "127.0.0.1", .port = test::free_port(), .client_id = "waker"});
   ASSERT_TRUE(client);

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,8 +15,6 @@
 #include <cstdlib>
 #include <format>
 #include <fstream>
-
-extern char** environ;
 
 namespace wayside::test {
 namespace {
@@ -85,15 +83,17 @@ void TestBroker::start() {
   log_.reset(ends[0]);
   base::UniqueFd write_end(ends[1]);
 
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDERR_FILENO);
   const std::string program = find_mosquitto();
   const std::string config_text = config.string();
-  const char* arguments[] = {program.c_str(), "-c", config_text.c_str(), nullptr};
-  const int rc = ::posix_spawn(&pid_, program.c_str(), &actions, nullptr, const_cast<char**>(arguments), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (rc != 0) give_up("cannot start " + program);
+  pid_ = ::fork();
+  if (pid_ < 0) give_up("fork failed");
+  if (pid_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that crashes must not leave its broker behind
+    ::dup2(write_end.get(), STDERR_FILENO);
+    ::dup2(write_end.get(), STDOUT_FILENO);
+    ::execl(program.c_str(), program.c_str(), "-c", config_text.c_str(), nullptr);
+    ::_exit(127);
+  }
   write_end.reset();
 
   std::string seen;
