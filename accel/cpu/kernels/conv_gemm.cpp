@@ -291,6 +291,11 @@ void GemmConv::fill_rows(const std::uint8_t* in, std::size_t first_unit, std::si
   const auto zero_point = static_cast<std::int16_t>(zero_point_);
   switch (p.source) {
     case Source::direct:
+      if (s.stride_h == 1 && s.stride_w == 1 && s.in_h == s.out_h && s.in_w == s.out_w) {
+        const std::uint8_t* from = in + (first_unit * p.k_elements);
+        for (std::size_t i = 0; i < units; ++i) scratch.rows[i] = from + (i * p.k_elements);
+        return;
+      }
       for (std::size_t i = 0; i < units; ++i) {
         const std::size_t pixel = first_unit + i;
         const std::size_t row = pixel / s.out_w;

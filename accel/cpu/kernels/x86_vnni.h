@@ -62,23 +62,56 @@ inline I first_bytes(I bytes, std::size_t count) {
   return _mm256_and_si256(bytes, _mm256_cmpgt_epi8(_mm256_set1_epi8(static_cast<char>(count)), index));
 }
 
+/// Partial sums of `count` < 32 bytes, a multiple of 4 unless there is slack to read beyond them.
+inline I sum_tail(const std::uint8_t* bytes, std::size_t count, bool slack) {
+  const I zero = _mm256_setzero_si256();
+  if (slack) return _mm256_sad_epu8(first_bytes(load(bytes), count), zero);
+  __m128i sum = _mm_setzero_si128();
+  const __m128i none = sum;
+  if ((count & 16) != 0) {
+    sum = _mm_sad_epu8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)), none);
+    bytes += 16;
+  }
+  if ((count & 8) != 0) {
+    sum = _mm_add_epi64(sum, _mm_sad_epu8(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)), none));
+    bytes += 8;
+  }
+  if ((count & 4) != 0) {
+    std::int32_t four;
+    std::memcpy(&four, bytes, sizeof four);
+    sum = _mm_add_epi64(sum, _mm_sad_epu8(_mm_cvtsi32_si128(four), none));
+  }
+  return _mm256_zextsi128_si256(sum);
+}
+
+inline I row_sum(const std::uint8_t* bytes, std::size_t byte_count, bool slack) {
+  const I zero = _mm256_setzero_si256();
+  I sum = zero;
+  std::size_t i = 0;
+  for (; i + 32 <= byte_count; i += 32) sum = _mm256_add_epi64(sum, _mm256_sad_epu8(load(bytes + i), zero));
+  if (i < byte_count) sum = _mm256_add_epi64(sum, sum_tail(bytes + i, byte_count - i, slack));
+  return sum;
+}
+
 void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
               std::int32_t scale, bool slack) {
-  const I zero = _mm256_setzero_si256();
-  for (std::size_t row = 0; row < row_count; ++row) {
-    const std::uint8_t* bytes = rows[row];
-    I sum = zero;
-    std::size_t i = 0;
-    for (; i + 32 <= byte_count; i += 32) sum = _mm256_add_epi64(sum, _mm256_sad_epu8(load(bytes + i), zero));
-    if (slack && i < byte_count) {
-      sum = _mm256_add_epi64(sum, _mm256_sad_epu8(first_bytes(load(bytes + i), byte_count - i), zero));
-      i = byte_count;
-    }
-    const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    auto total = static_cast<std::int32_t>(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));
-    for (; i < byte_count; ++i) total += bytes[i];
-    sums[row] = scale * total;
+  const __m128i scales = _mm_set1_epi32(scale);
+  const auto four = [&](const std::uint8_t* r0, const std::uint8_t* r1, const std::uint8_t* r2,
+                        const std::uint8_t* r3) {
+    // Sums stay below 2^32: two rows share a 64-bit lane.
+    const I first =
+        _mm256_add_epi64(row_sum(r0, byte_count, slack), _mm256_slli_epi64(row_sum(r1, byte_count, slack), 32));
+    const I second =
+        _mm256_add_epi64(row_sum(r2, byte_count, slack), _mm256_slli_epi64(row_sum(r3, byte_count, slack), 32));
+    const I both = _mm256_add_epi32(_mm256_unpacklo_epi64(first, second), _mm256_unpackhi_epi64(first, second));
+    return _mm_mullo_epi32(_mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)), scales);
+  };
+  std::size_t row = 0;
+  for (; row + 4 <= row_count; row += 4) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(sums + row),
+                     four(rows[row], rows[row + 1], rows[row + 2], rows[row + 3]));
   }
+  for (; row < row_count; ++row) sums[row] = _mm_cvtsi128_si32(four(rows[row], rows[row], rows[row], rows[row]));
 }
 
 }  // namespace
