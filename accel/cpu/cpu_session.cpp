@@ -32,7 +32,7 @@ TensorInfo describe(const Tensor& tensor) {
 
 PreparedOp copy_of(std::size_t byte_count) {
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator(
       [byte_count](const RunContext& context) { std::memcpy(context.outputs[0], context.inputs[0], byte_count); });
   return prepared;

@@ -44,7 +44,8 @@ struct QuantizedProduct {
 template <class Element, class Function>
 PreparedOp elementwise(const Broadcast& broadcast, Function function) {
   PreparedOp prepared;
-  prepared.reads = {0, 1};
+  prepared.reads.push_back(0);
+  prepared.reads.push_back(1);
   prepared.op = make_operator([broadcast, function](const RunContext& context) {
     broadcast.apply(context.input<Element>(0), context.input<Element>(1), context.output<Element>(), function);
   });

@@ -114,7 +114,7 @@ Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct produ
   spec.bias = bias;
   auto kernel = make_conv(spec, node.level());
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.scratch_bytes = kernel->scratch_bytes(node.thread_count());
   prepared.weight_bytes = kernel->packed_bytes();
   prepared.mac_count = static_cast<std::uint64_t>(sum_length) * node.output().shape.element_count();

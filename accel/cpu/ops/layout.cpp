@@ -21,7 +21,7 @@ Result<PreparedOp> alias(const NodeView& node) {
     return NodeView::corrupt("input {} and output {} differ in size", to_string(in), to_string(out));
   }
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   return prepared;
 }
 
@@ -51,7 +51,7 @@ Result<Shape> resolve_shape(std::vector<std::int32_t> wanted, std::size_t elemen
 
 PreparedOp copy_operator(const StridedCopy& copy) {
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([copy](const RunContext& context) { copy.run(context.inputs[0], context.outputs[0]); });
   return prepared;
 }
@@ -197,7 +197,7 @@ Result<PreparedOp> prepare_pad(const NodeView& node) {
   copy.element_bytes = size_bytes(node.input(0).type);
   for (std::size_t d = 0; d < in.rank(); ++d) copy.out_offset += paddings[2 * d] * copy.out_stride[front + d];
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([copy, value, bytes = node.output().byte_count()](const RunContext& context) {
     value.fill(context.outputs[0], bytes);
     copy.run(context.inputs[0], context.outputs[0]);

@@ -16,7 +16,7 @@ using base::Result;
 
 PreparedOp lookup_operator(const LookupTable& table, std::size_t count) {
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([table, count](const RunContext& context) {
     apply_table(table, context.input<std::uint8_t>(0), context.output<std::uint8_t>(), count);
   });
@@ -35,7 +35,7 @@ bool is_f32(const NodeView& node) { return node.input(0).type == DType::f32 && n
 template <class Function>
 PreparedOp float_unary(const NodeView& node, Function function) {
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([count = node.output().shape.element_count(), function](const RunContext& context) {
     const float* in = context.input<float>(0);
     float* out = context.output<float>();

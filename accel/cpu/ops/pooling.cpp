@@ -112,7 +112,7 @@ Result<PreparedOp> prepare_pool(const NodeView& node) {
     return NodeView::unsupported("window {}x{}", pool.window_h, pool.window_w);
   }
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   with_8bit(node.output().type, [&](auto element) {
     using T = decltype(element);
     prepared.op = make_operator([pool](const RunContext& context) {

@@ -51,7 +51,8 @@ Result<PreparedOp> prepare_prelu(const NodeView& node) {
   prelu.zero_point = out.quantization.zero_point;
   prelu.range = type_range(out.type);
   PreparedOp prepared;
-  prepared.reads = {0, 1};
+  prepared.reads.push_back(0);
+  prepared.reads.push_back(1);
   prepared.op = make_operator([broadcast = *broadcast, prelu](const RunContext& context) {
     broadcast.apply(context.input<std::uint8_t>(0), context.input<std::uint8_t>(1), context.output<std::uint8_t>(),
                     prelu);

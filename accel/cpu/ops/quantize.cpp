@@ -40,7 +40,7 @@ Result<PreparedOp> prepare_quantize(const NodeView& node) {
   }
   if (in.type != DType::f32) return prepare_requantize(node);
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([quantization = out.quantization, range = type_range(out.type),
                                count = out.shape.element_count()](const RunContext& context) {
     const float* x = context.input<float>(0);
@@ -68,7 +68,7 @@ Result<PreparedOp> prepare_dequantize(const NodeView& node) {
     table[byte] = in.quantization.scale * static_cast<float>(q - in.quantization.zero_point);
   }
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([table, count = out.shape.element_count()](const RunContext& context) {
     const std::uint8_t* q = context.input<std::uint8_t>(0);
     float* x = context.output<float>();

@@ -107,7 +107,7 @@ Result<PreparedOp> prepare_mean(const NodeView& node) {
   mean.zero_point = out.quantization.zero_point;
   mean.range = type_range(out.type);
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.scratch_bytes = mean.out_count * sizeof(std::int32_t);
   with_8bit(out.type, [&](auto element) {
     using T = decltype(element);

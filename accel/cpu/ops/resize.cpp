@@ -138,7 +138,7 @@ struct Bilinear {
 Result<PreparedOp> prepare_resize_nearest(const NodeView& node) {
   WAYSIDE_TRY(const Geometry geometry, check_resize(node));
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([rows = nearest_positions(node.options(), geometry.in_h, geometry.out_h),
                                columns = nearest_positions(node.options(), geometry.in_w, geometry.out_w), geometry,
                                pixel_bytes = static_cast<std::size_t>(geometry.channels) *
@@ -166,7 +166,7 @@ Result<PreparedOp> prepare_resize_bilinear(const NodeView& node) {
   if (!is_8bit(type)) return NodeView::unsupported("element type {}", to_string(type));
   const OpOptions& options = node.options();
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   if (type == DType::i8) {
     prepared.op = make_operator(
         Bilinear<std::int8_t, std::int32_t>{.geometry = geometry,

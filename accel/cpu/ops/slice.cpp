@@ -22,7 +22,7 @@ StridedCopy whole(const Tensor& in) {
 
 PreparedOp copy_operator(std::vector<StridedCopy> copies, std::uint32_t input) {
   PreparedOp prepared;
-  prepared.reads = {input};
+  prepared.reads.push_back(input);
   prepared.op = make_operator([copies = std::move(copies)](const RunContext& context) {
     for (std::size_t i = 0; i < copies.size(); ++i) copies[i].run(context.inputs[0], context.outputs[i]);
   });

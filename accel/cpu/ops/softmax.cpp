@@ -129,7 +129,7 @@ Result<void> fill_table(const NodeView& node, Softmax& softmax) {
 
 PreparedOp float_softmax(const NodeView& node, std::size_t rows, std::size_t depth) {
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   prepared.op = make_operator([rows, depth, beta = node.options().beta](const RunContext& context) {
     for (std::size_t row = 0; row < rows; ++row) {
       const float* in = context.input<float>(0) + (row * depth);
@@ -166,7 +166,7 @@ Result<PreparedOp> prepare_softmax(const NodeView& node) {
   }
   WAYSIDE_CHECK(fill_table(node, softmax));
   PreparedOp prepared;
-  prepared.reads = {0};
+  prepared.reads.push_back(0);
   with_8bit(in.type, [&](auto element) {
     using T = decltype(element);
     prepared.op = make_operator([softmax](const RunContext& context) {

@@ -135,7 +135,7 @@ Result<PreparedOp> prepare_transpose_conv(const NodeView& node) {
     op.weights.push_back(static_cast<std::int16_t>(w));
   }
   PreparedOp prepared;
-  prepared.reads = {2};
+  prepared.reads.push_back(2);
   prepared.scratch_bytes = node.output().shape.product(1, 4) * sizeof(std::int32_t);
   prepared.weight_bytes = op.weights.size() * sizeof(std::int16_t);
   prepared.mac_count = in.shape.element_count() * static_cast<std::uint64_t>(op.kernel_h) * op.kernel_w * op.out_c;
