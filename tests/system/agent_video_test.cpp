@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real videos through the real agent: what a person would see is on the wire.
-#include <map>
+#include <array>
+#include <utility>
 
 #include "tests/system/agent_fixture.h"
 
@@ -9,58 +10,69 @@ namespace {
 
 class AgentVideo : public AgentSystem {
  protected:
-  /// Frames (messages) that show each label, of a whole video played without leaving frames out.
-  std::map<std::string, int> frames_with_label(const std::string& video) {
-    const auto model = shared_folder() / "models/int8/ssd_mobilenet_v1.tflite";
-    const auto file = shared_folder() / "video" / video;
+  struct Seen {
+    std::uint64_t processed = 0;
+    std::vector<std::uint64_t> frames;  ///< those that show at least one of the labels
+  };
+  /// Plays a whole video without leaving frames out.
+  Seen play(const std::string& video, const std::string& labels, double score_threshold) {
     TestBroker broker;
     Wire wire(broker.port());
-    auto agent = start({.port = broker.port(),
-                        .camera = "replay:" + file.string() + "?rate=fast&loop=0",
-                        .model = model,
-                        .more = "detections: {max_rate_hz: 1000}\n"},
-                       {"--json", "--run-for", "60", "--set", "camera.lossless=true", "--set", "models.0.threads=0",
-                        "--set", "models.0.rate_hz=0", "--set", "models.0.score_threshold=0.5"});
+    auto agent =
+        start({.port = broker.port(),
+               .camera = "replay:" + (shared_folder() / "video" / video).string() + "?rate=fast&loop=0",
+               .model = shared_folder() / "models/int8/ssd_mobilenet_v1.tflite",
+               .more = "detections: {max_rate_hz: 1000}\n"},
+              {"--json", "--set", "camera.lossless=true", "--set", "models.0.threads=0", "--set",
+               "models.0.labels=" + labels, "--set", std::format("models.0.score_threshold={}", score_threshold)});
     EXPECT_EQ(agent->wait(), 0) << agent->errors();
     wire.flush();
+    Seen seen;
     const auto summary = json::parse(agent->output(), nullptr, false);
     EXPECT_TRUE(summary.is_object()) << agent->errors();
-    std::map<std::string, int> frames;
+    if (summary.is_object()) seen.processed = summary.value("frames_processed", std::uint64_t{0});
     for (const auto& got : wire.received) {
-      if (got.topic != kDetection) continue;
-      std::map<std::string, int> here;
-      for (const auto& found : got.payload["detections"]) ++here[found["label"].get<std::string>()];
-      for (const auto& [label, count] : here) ++frames[label];
+      if (got.topic != kDetection || got.payload["detections"].empty()) continue;
+      seen.frames.push_back(got.payload["frame"].get<std::uint64_t>());
     }
-    frames["(processed)"] = summary.value("frames_processed", 0);
-    return frames;
+    return seen;
   }
-  void need(const std::string& video) {
-    const auto folder = shared_folder();
-    if (!std::filesystem::exists(folder / "video" / video) ||
-        !std::filesystem::exists(folder / "models/int8/ssd_mobilenet_v1.tflite")) {
-      GTEST_SKIP() << "needs " << folder / "video" / video << " and ssd_mobilenet_v1.tflite (set WAYSIDE_SHARED)";
-    }
+  static bool has(const std::string& video) {
+    return std::filesystem::exists(shared_folder() / "video" / video) &&
+           std::filesystem::exists(shared_folder() / "models/int8/ssd_mobilenet_v1.tflite");
   }
 };
 
+/// The camera looks straight down, which a COCO model has hardly ever seen: its scores are low, so it is asked for
+/// vehicles only. What counts is that it sees them when they are there and not when the car park is empty.
 TEST_F(AgentVideo, CarsOnACarPark) {
   constexpr const char* kVideo = "car-detection-768x432-12.5fps.mjpeg";
-  need(kVideo);
-  if (IsSkipped()) return;
-  auto frames = frames_with_label(kVideo);
-  // 4 cars pass in 377 frames (counts_by_eye.json); a person sees a car in about a third of the frames.
-  EXPECT_GT(frames["car"] + frames["truck"], frames["(processed)"] / 10);
-  EXPECT_LT(frames["person"], frames["car"] + frames["truck"]);
+  if (!has(kVideo)) GTEST_SKIP() << "needs " << kVideo << " and ssd_mobilenet_v1.tflite (set WAYSIDE_SHARED)";
+  const auto seen = play(kVideo, "[car, bus, truck]", 0.2);
+  EXPECT_EQ(seen.processed, 377U);
+  // When vehicles are in view, by eye (counts_by_eye.json), 10 frames of doubt on each side.
+  constexpr std::pair<std::uint64_t, std::uint64_t> kInView[] = {{48, 115}, {176, 247}, {308, 358}};
+  std::array<int, std::size(kInView)> inside{};
+  int outside = 0;
+  for (const auto frame : seen.frames) {
+    bool found = false;
+    for (std::size_t index = 0; index < inside.size(); ++index) {
+      if (frame < kInView[index].first || frame > kInView[index].second) continue;
+      ++inside[index];
+      found = true;
+    }
+    outside += found ? 0 : 1;
+  }
+  for (const int frames : inside) EXPECT_GE(frames, 5);
+  EXPECT_LE(outside, 5);
 }
 
 TEST_F(AgentVideo, PersonsOneByOne) {
   constexpr const char* kVideo = "one-by-one-person-768x432-10fps.mjpeg";
-  need(kVideo);
-  if (IsSkipped()) return;
-  auto frames = frames_with_label(kVideo);
-  EXPECT_GT(frames["person"], frames["(processed)"] / 10);
-  EXPECT_LT(frames["car"], frames["person"] / 4 + 5);
+  if (!has(kVideo)) GTEST_SKIP() << "needs " << kVideo << " and ssd_mobilenet_v1.tflite (set WAYSIDE_SHARED)";
+  const auto seen = play(kVideo, "[person]", 0.5);
+  EXPECT_GT(seen.processed, 500U);
+  EXPECT_GT(seen.frames.size(), seen.processed / 10);
 }
 
 }  // namespace
