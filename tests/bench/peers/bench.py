@@ -212,7 +212,7 @@ def measure(model, mode, threads, engines, options, say):
 
     start, rounds = time.monotonic(), 0
     racers = [w for w in workers if w.name != 'tflite' or options.full]
-    while rounds < options.rounds and (rounds < 3 or time.monotonic() - start < options.row_s):
+    while rounds < options.rounds and (rounds < 4 or time.monotonic() - start < options.row_s):
         random.shuffle(racers)
         for worker in racers:
             if worker.failure:
@@ -299,7 +299,7 @@ def arguments():
     parser.add_argument('--budget-s', type=float, default=420)
     options = parser.parse_args()
     options.ours = {'wayside': options.worker, **dict(item.split('=', 1) for item in options.also)}
-    options.rounds, options.burst, options.row_s = (25, 8, 60) if options.full else (10, 6, 5)
+    options.rounds, options.burst, options.row_s = (25, 8, 60) if options.full else (40, 6, 4)
     for mode in options.modes.split(','):
         if mode not in MODES:
             parser.error(f"unknown mode '{mode}'; there are: {', '.join(MODES)}")
