@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // AVX2: vpmaddwd on 16-bit values with the zero points already subtracted; exact, unlike the saturating vpmaddubsw.
-#include "accel/cpu/kernels/x86_ymm.h"
+#include "accel/cpu/kernels/x86_isa.h"
 
 namespace wayside::accel::cpu {
 namespace {

@@ -134,7 +134,6 @@ struct Isa {
   std::array<std::uint8_t, kBlockLanes> gemm_half_channel{};       ///< the same for a last block of kHalfBlock channels
   std::array<std::uint8_t, kStripLanes> depthwise_channel{};       ///< lane -> channel in a block of 32
   std::array<std::uint8_t, kBlockLanes> depthwise_tail_channel{};  ///< lane -> channel in a block of 16
-  std::size_t row_tile = 6;                                        ///< rows that share one pass
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*depthwise)(const DepthwiseArgs& args) = nullptr;
   void (*table_sum)(const TableSumArgs& args) = nullptr;

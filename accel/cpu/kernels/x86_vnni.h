@@ -3,7 +3,7 @@
 // Included only by files with their own instruction-set flags, see x86_ymm.h.
 #pragma once
 
-#include "accel/cpu/kernels/x86_ymm.h"
+#include "accel/cpu/kernels/x86_isa.h"
 
 namespace wayside::accel::cpu {
 namespace {

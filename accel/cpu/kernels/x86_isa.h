@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an x86 file hands to the drivers: sums by table, the proof of single-precision forms, and the table of
+// functions. Included only by files with their own instruction-set flags, see x86_ymm.h.
+#pragma once
+
+#include "accel/cpu/kernels/x86_ymm_depthwise.h"
+
+namespace wayside::accel::cpu {
+namespace {
+
+/// Eight sums of table values.
+inline I table_sum_8(const TableSumArgs& args, const std::uint8_t* a, const std::uint8_t* b) {
+  const I index_a = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(a)));
+  const I index_b = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(b)));
+  return _mm256_add_epi32(_mm256_i32gather_epi32(args.table_a, index_a, 4),
+                          _mm256_i32gather_epi32(args.table_b, index_b, 4));
+}
+
+template <RequantMode kMode>
+inline void table_sum_32(const TableSumArgs& args, const StageVectors& stage, const std::uint8_t* a,
+                         const std::uint8_t* b, std::uint8_t* out) {
+  I sums[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) sums[i] = table_sum_8(args, a + (8 * i), b + (8 * i));
+  scale_sums<kMode, 4>(sums, args.requant, 0);
+  const I bytes = to_bytes<kMode>(_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3]), stage);
+  store(out, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+}
+
+template <RequantMode kMode>
+inline void table_sum_all(const TableSumArgs& args) {
+  const StageVectors stage(args.stage);
+  std::size_t i = 0;
+  for (; i + 32 <= args.count; i += 32) table_sum_32<kMode>(args, stage, args.a + i, args.b + i, args.out + i);
+  if (i == args.count) return;
+  alignas(32) std::uint8_t rest[3][32] = {};
+  std::memcpy(rest[0], args.a + i, args.count - i);
+  std::memcpy(rest[1], args.b + i, args.count - i);
+  table_sum_32<kMode>(args, stage, rest[0], rest[1], rest[2]);
+  std::memcpy(args.out + i, rest[2], args.count - i);
+}
+
+inline void table_sum(const TableSumArgs& args) {
+  switch (args.stage.mode) {
+    case RequantMode::floating: return;  // no such stage
+    case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
+    case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
+    case RequantMode::general: table_sum_all<RequantMode::general>(args); return;
+  }
+}
+
+/// ceil(n * step + start) for four n; `doubt` collects those too near to an integer.
+inline __m128i step_position(__m256d n, const FloatProof& proof, __m256d& doubt) {
+  const __m256d position = _mm256_fmadd_pd(n, _mm256_set1_pd(proof.step), _mm256_set1_pd(proof.start));
+  const __m256d distance =
+      _mm256_sub_pd(position, _mm256_round_pd(position, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  const __m256d magnitude = _mm256_andnot_pd(_mm256_set1_pd(-0.0), distance);
+  // Positions stay below 2^21: three roundings of 2^-33 each, with room to spare.
+  doubt = _mm256_or_pd(doubt, _mm256_cmp_pd(magnitude, _mm256_set1_pd(0x1p-27), _CMP_LT_OQ));
+  return _mm256_cvttpd_epi32(_mm256_ceil_pd(position));
+}
+
+inline bool float_is_exact(const FloatProof& proof) {
+  const __m256 scale = _mm256_set1_ps(proof.scale);
+  const __m256 offset = _mm256_set1_ps(proof.offset);
+  const auto value = [&](I x) { return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(x), scale, offset)); };
+  const I last = _mm256_set1_epi32(proof.step_count);
+  const I one = _mm256_set1_epi32(1);
+  __m256d doubt = _mm256_setzero_pd();
+  I wrong = _mm256_setzero_si256();
+  for (std::int32_t first = 1; first <= proof.step_count; first += 8) {
+    I n = _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    n = _mm256_min_epi32(n, last);
+    const __m128i low = step_position(_mm256_cvtepi32_pd(_mm256_castsi256_si128(n)), proof, doubt);
+    const __m128i high = step_position(_mm256_cvtepi32_pd(_mm256_extracti128_si256(n, 1)), proof, doubt);
+    const I x = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+    const I wanted = _mm256_add_epi32(n, _mm256_set1_epi32(proof.zero_point));
+    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(wanted, value(x)));
+    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(value(_mm256_sub_epi32(x, one)), _mm256_sub_epi32(wanted, one)));
+    if (_mm256_testz_si256(wrong, wrong) == 0) return false;
+  }
+  return _mm256_movemask_pd(doubt) == 0;
+}
+
+/// Lane -> channel after packs_epi32 of lanes 0-7 with lanes 8-15.
+constexpr std::uint8_t packed_channel(std::size_t lane) {
+  const std::size_t vector = lane / 8;
+  const std::size_t half = lane % 8 / 4;
+  return static_cast<std::uint8_t>((half * 8) + (vector * 4) + (lane % 4));
+}
+
+/// Lane -> channel of a 32-channel block, see finish_wide.
+constexpr std::uint8_t wide_channel(std::size_t lane) {
+  return static_cast<std::uint8_t>((lane % 8 / 4 * 16) + (lane / 8 * 4) + (lane % 4));
+}
+
+inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t depthwise_lanes) {
+  Isa isa;
+  isa.level = level;
+  isa.element_bytes = element_bytes;
+  isa.depthwise_block = depthwise_lanes;
+  for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+    isa.gemm_channel[lane] = packed_channel(lane);
+    isa.gemm_half_channel[lane] = static_cast<std::uint8_t>(lane);
+    isa.depthwise_tail_channel[lane] = packed_channel(lane);
+  }
+  for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
+  isa.table_sum = table_sum;
+  isa.float_is_exact = float_is_exact;
+  return isa;
+}
+
+template <class Dot>
+Isa make_isa(Level level) {
+  Isa isa = make_base_isa(level, Dot::kElementBytes, Dot::kDepthwiseBlock);
+  isa.gemm = gemm<Dot>;
+  isa.depthwise = depthwise<Dot>;
+  isa.convert = Dot::convert;
+  return isa;
+}
+
+}  // namespace
+}  // namespace wayside::accel::cpu
