@@ -3,6 +3,7 @@
 #include "optimizer/detector/decode.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace wayside::optimizer {
 namespace {
@@ -24,9 +25,7 @@ void collect(const LevelView& level, int class_count, float threshold, std::vect
 
 }  // namespace
 
-std::vector<Detection> decode(std::span<const LevelView> levels, int class_count, const DecodeOptions& options) {
-  std::vector<Detection> candidates;
-  for (const auto& level : levels) collect(level, class_count, options.score_threshold, candidates);
+std::vector<Detection> suppress(std::vector<Detection> candidates, const DecodeOptions& options) {
   std::ranges::stable_sort(candidates, std::ranges::greater{}, &Detection::score);
   if (candidates.size() > options.max_candidates) candidates.resize(options.max_candidates);
   std::vector<Detection> kept;
@@ -40,6 +39,12 @@ std::vector<Detection> decode(std::span<const LevelView> levels, int class_count
     if (kept.size() == options.max_detections) break;
   }
   return kept;
+}
+
+std::vector<Detection> decode(std::span<const LevelView> levels, int class_count, const DecodeOptions& options) {
+  std::vector<Detection> candidates;
+  for (const auto& level : levels) collect(level, class_count, options.score_threshold, candidates);
+  return suppress(std::move(candidates), options);
 }
 
 }  // namespace wayside::optimizer

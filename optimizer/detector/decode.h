@@ -29,6 +29,9 @@ struct DecodeOptions {
   std::size_t max_candidates = 1000;  ///< best-scoring cells that enter the suppression
 };
 
+/// Greedy suppression per class, best score first: a box that overlaps a better one by more than iou_threshold goes.
+std::vector<Detection> suppress(std::vector<Detection> candidates, const DecodeOptions& options);
+
 /// The centre of cell (x,y) is ((x + 0.5) * stride, (y + 0.5) * stride). One cell may report several classes.
 /// Suppression is per class. Best score first.
 std::vector<Detection> decode(std::span<const LevelView> levels, int class_count, const DecodeOptions& options);

@@ -29,8 +29,12 @@ std::vector<const Sample*> spread(std::span<const Folder> folders, std::size_t c
 
 void set_initial_biases(Network& network) {
   constexpr float kFirstDistance = 2, kFirstScore = 0.01F;
+  constexpr float kFirstWeight = 0.1F;  // He's rule is for hidden layers; outputs start near their biases
   for (const auto& level : network.levels) {
     const auto boxes = network.graph.outputs[level.boxes_output], scores = network.graph.outputs[level.scores_output];
+    for (const auto output : {boxes, scores}) {
+      for (float& weight : producer(network.graph, output).weight) weight *= kFirstWeight;
+    }
     std::ranges::fill(producer(network.graph, boxes).bias, kFirstDistance);
     std::ranges::fill(producer(network.graph, scores).bias, std::log(kFirstScore / (1 - kFirstScore)));
   }

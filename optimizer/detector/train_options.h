@@ -29,6 +29,8 @@ struct TrainOptions {
   double gradient_limit = 10;    ///< norm to which the gradient is cut
   double plain_fraction = 0.15;  ///< last share of the steps, without mosaics
   bool bf16 = true;              ///< convolutions in bfloat16 (autocast); needs a CPU with AVX-512 or AMX to pay
+  /// Threads, each with its share of every batch. Part of the recipe: batch norm sees one share at a time.
+  std::size_t workers = 2;
   std::uint64_t seed = 1;
   std::int64_t report_every = 50;
   std::int64_t checkpoint_every = 250;

@@ -7,9 +7,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <format>
+#include <memory>
 #include <numbers>
+#include <span>
 #include <system_error>
+#include <thread>
+#include <vector>
 
 namespace wayside::optimizer {
 namespace {
@@ -107,12 +112,70 @@ Result<std::int64_t> load(const TrainRun& run, torch::optim::AdamW& optimizer) {
 /// Forward under bfloat16 autocast when asked.
 std::vector<torch::Tensor> forward(ir::TorchModel& model, const torch::Tensor& x, bool bf16) {
   at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  at::autocast::set_autocast_cache_enabled(false);  // the cache is shared by all threads
   at::autocast::set_autocast_enabled(at::kCPU, bf16);
   auto outputs = model.forward(x);
-  at::autocast::clear_cache();
   at::autocast::set_autocast_enabled(at::kCPU, false);
   return outputs;
 }
+
+/// Loss and gradients of one batch, its shares computed side by side; one thread per share and none within.
+class Workers {
+ public:
+  Workers(const TrainRun& run, const TrainOptions& options) : run_(run), options_(options) {
+    torch::set_num_threads(1);
+    for (std::size_t i = 1; i < options.workers; ++i) twins_.push_back(run.model->twin());
+  }
+
+  /// Leaves the mean gradient in the model's parameters and returns the mean loss. Throws what libtorch throws.
+  Loss step(const Batch& batch, const torch::Tensor& x) {
+    const std::size_t share = batch.boxes.size() / options_.workers;
+    std::vector<Loss> losses(options_.workers);
+    std::vector<std::exception_ptr> errors(options_.workers);
+    const auto work = [&](std::size_t i) {
+      try {
+        auto& model = i == 0 ? *run_.model : *twins_[i - 1];
+        model.zero_grad();
+        const auto part = x.narrow(0, static_cast<std::int64_t>(i * share), static_cast<std::int64_t>(share));
+        losses[i] = detector_loss(*run_.network, forward(model, part, options_.bf16),
+                                  std::span(batch.boxes).subspan(i * share, share), options_.loss);
+        (losses[i].total / static_cast<double>(options_.workers)).backward();
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 1; i < options_.workers; ++i) threads.emplace_back(work, i);
+      work(0);
+    }
+    for (const auto& error : errors) {
+      if (error) std::rethrow_exception(error);
+    }
+    return gather(losses);
+  }
+
+ private:
+  Loss gather(const std::vector<Loss>& losses) {
+    Loss sum;
+    for (const auto& loss : losses) {
+      sum.score += loss.score / static_cast<double>(losses.size());
+      sum.box += loss.box / static_cast<double>(losses.size());
+    }
+    const auto ours = run_.model->parameters();
+    for (const auto& twin : twins_) {
+      const auto theirs = twin->parameters();
+      for (std::size_t p = 0; p < ours.size(); ++p) {
+        if (theirs[p].grad().defined()) ours[p].mutable_grad().add_(theirs[p].grad());
+      }
+    }
+    return sum;
+  }
+
+  const TrainRun& run_;
+  const TrainOptions& options_;
+  std::vector<std::shared_ptr<ir::TorchModel>> twins_;
+};
 
 }  // namespace
 
@@ -134,16 +197,14 @@ Result<void> train(const TrainRun& run, const TrainOptions& options) {
                                    .augment = options.augment});
   run.model->train();
   run.average->eval();
+  Workers workers(run, options);
   Progress progress{.steps = options.steps};
   auto reported = SteadyClock::now();
   std::int64_t since = 0;
   for (; step < options.steps; ++step) {
     const Batch batch = loader.next();
     for (auto& group : optimizer.param_groups()) group.options().set_lr(rate_at(step, options));
-    const Loss loss = detector_loss(*run.network, forward(*run.model, to_input(batch, size), options.bf16), batch.boxes,
-                                    options.loss);
-    optimizer.zero_grad();
-    loss.total.backward();
+    const Loss loss = workers.step(batch, to_input(batch, size));
     torch::nn::utils::clip_grad_norm_(run.model->parameters(), options.gradient_limit);
     optimizer.step();
     update_average(*run.average, *run.model, options.ema_decay, step);

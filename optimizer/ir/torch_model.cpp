@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <format>
+#include <memory>
 #include <utility>
 
 namespace wayside::optimizer::ir {
@@ -15,8 +16,10 @@ bool is_conv(const Op& op) { return op.kind == OpKind::conv || op.kind == OpKind
 constexpr double kBatchNormMomentum = 0.03;
 
 torch::Tensor activate(Activation activation, torch::Tensor x) {
-  if (activation == Activation::relu) return torch::relu(x);
-  if (activation == Activation::relu6) return torch::clamp(x, 0, 6);
+  // In place: neither convolution nor batch norm needs its result for the gradient. hardtanh's gradient is one pass
+  // over memory where clamp's is four.
+  if (activation == Activation::relu) return torch::relu_(x);
+  if (activation == Activation::relu6) return torch::hardtanh_(x, 0, 6);
   return x;
 }
 
@@ -117,6 +120,16 @@ std::vector<torch::Tensor> TorchModel::forward(const torch::Tensor& x) {
   std::vector<torch::Tensor> outputs;
   for (const TensorId id : graph_.outputs) outputs.push_back(values[id]);
   return outputs;
+}
+
+std::shared_ptr<TorchModel> TorchModel::twin() const {
+  auto other = std::make_shared<TorchModel>(graph_);
+  auto theirs = other->parameters();
+  const auto ours = parameters();
+  for (std::size_t i = 0; i < ours.size(); ++i) theirs[i].set_data(ours[i].detach());
+  other->ranges_ = ranges_;
+  other->train(is_training());
+  return other;
 }
 
 void TorchModel::read_weights(const Graph& graph) {

@@ -6,6 +6,7 @@
 #include <torch/torch.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -31,6 +32,9 @@ class TorchModel : public torch::nn::Module {
   /// Copies parameters and running statistics from and to the graph's vectors; the graph must have this one's ops.
   void read_weights(const Graph& graph);
   void write_weights(Graph& graph) const;
+
+  /// A second model over the same parameters, with gradients and running statistics of its own: for another thread.
+  [[nodiscard]] std::shared_ptr<TorchModel> twin() const;
 
   /// Rounds each tensor as INT8 would (one entry per graph tensor) and each weight per channel; gradients pass straight
   /// through. Needs a graph without batch norm. An empty vector turns it off.

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// wayside-label: makes labelled folders for training: a teacher model labels videos and pictures; COCO files are
+// converted.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <format>
+#include <fstream>
+#include <map>
+#include <print>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "optimizer/data/labels.h"
+#include "optimizer/data/mjpeg.h"
+#include "optimizer/data/picture.h"
+#include "optimizer/label/ssd_teacher.h"
+#include "optimizer/tflite/writer.h"
+
+namespace {
+
+using namespace wayside::optimizer;
+using wayside::base::Code;
+using wayside::base::fail;
+using wayside::base::Result;
+
+struct Arguments {
+  std::filesystem::path model, source, annotations, out;
+  std::size_t first = 0, last = 1'000'000, every = 1;
+  float sure = 0.5F, doubtful = 0.3F;
+  std::vector<std::string> classes;
+};
+
+/// Boxes that the teacher is sure of become labels, doubtful ones ignored regions.
+Result<std::size_t> label_picture(SsdTeacher& teacher, const Arguments& arguments, std::span<const std::uint8_t> jpeg,
+                                  const std::filesystem::path& stem) {
+  WAYSIDE_TRY(const auto picture, decode_jpeg(jpeg));
+  WAYSIDE_TRY(const auto found, teacher.detect(picture, arguments.doubtful));
+  std::vector<LabelBox> boxes;
+  for (const auto& detection : found) {
+    boxes.push_back(detection.box);
+    if (detection.score < arguments.sure) boxes.back().class_id = kIgnoreClass;
+  }
+  WAYSIDE_CHECK(save_file(stem.string() + ".jpg", {jpeg.begin(), jpeg.end()}));
+  WAYSIDE_CHECK(write_yolo(stem.string() + ".txt", boxes, picture.width_px, picture.height_px));
+  return static_cast<std::size_t>(std::ranges::count_if(boxes, [](const LabelBox& box) { return box.class_id >= 0; }));
+}
+
+Result<void> run_teach(const Arguments& arguments) {
+  WAYSIDE_TRY(auto teacher, SsdTeacher::create(arguments.model));
+  WAYSIDE_TRY(const auto stream, read_bytes(arguments.source));
+  auto pictures = split_mjpeg(stream);
+  if (!pictures) return std::unexpected(std::move(pictures.error().context(arguments.source.string())));
+  std::filesystem::create_directories(arguments.out);
+  std::size_t count = 0, boxes = 0;
+  for (std::size_t i = arguments.first; i < std::min(arguments.last, pictures->size()); i += arguments.every) {
+    WAYSIDE_TRY(const auto labelled,
+                label_picture(teacher, arguments, (*pictures)[i], arguments.out / std::format("{:06}", i)));
+    ++count;
+    boxes += labelled;
+    if (count % 50 == 0) std::println("frame {}: {} pictures, {} boxes", i, count, boxes);
+  }
+  std::println("{}: {} pictures, {} boxes in {}", arguments.source.string(), count, boxes, arguments.out.string());
+  return {};
+}
+
+/// "vehicle=1" pairs: category name to class number.
+Result<std::map<std::string, int>> parse_classes(const std::vector<std::string>& pairs) {
+  std::map<std::string, int> classes;
+  for (const auto& pair : pairs) {
+    const auto equals = pair.find('=');
+    if (equals == std::string::npos || equals + 2 != pair.size() || pair[equals + 1] < '0' || pair[equals + 1] > '9') {
+      return fail(Code::invalid_argument, std::format("--class {}: expected NAME=DIGIT", pair));
+    }
+    classes[pair.substr(0, equals)] = pair[equals + 1] - '0';
+  }
+  return classes;
+}
+
+/// Throws nlohmann::json::exception on a file that is not COCO's format; main() reports it.
+Result<void> run_coco(const Arguments& arguments) {
+  WAYSIDE_TRY(const auto classes, parse_classes(arguments.classes));
+  WAYSIDE_TRY(const auto bytes, read_bytes(arguments.annotations));
+  const auto root = nlohmann::json::parse(bytes.begin(), bytes.end());
+  std::map<int, int> class_of;
+  for (const auto& category : root.at("categories")) {
+    const auto known = classes.find(category.at("name").get<std::string>());
+    if (known != classes.end()) class_of[category.at("id").get<int>()] = known->second;
+  }
+  std::filesystem::create_directories(arguments.out);
+  for (const auto& image : root.at("images")) {
+    const std::filesystem::path name = std::filesystem::path(image.at("file_name").get<std::string>()).filename();
+    WAYSIDE_TRY(const auto picture, read_bytes(arguments.source / name));
+    std::vector<LabelBox> boxes;
+    for (const auto& note : root.at("annotations")) {
+      if (note.at("image_id") != image.at("id") || !class_of.contains(note.at("category_id").get<int>())) continue;
+      const auto box = note.at("bbox").get<std::vector<float>>();
+      if (box.size() != 4)
+        return fail(Code::corrupt, std::format("{}: a bbox has not four numbers", arguments.annotations.string()));
+      boxes.push_back({box[0], box[1], box[0] + box[2], box[1] + box[3], class_of[note.at("category_id").get<int>()]});
+    }
+    WAYSIDE_CHECK(save_file(arguments.out / name, picture));
+    WAYSIDE_CHECK(write_yolo((arguments.out / name).replace_extension(".txt"), boxes, image.at("width").get<int>(),
+                             image.at("height").get<int>()));
+  }
+  std::println("{}: {} pictures in {}", arguments.annotations.string(), root.at("images").size(),
+               arguments.out.string());
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  CLI::App app("Makes labelled folders for training.");
+  Arguments arguments;
+  app.require_subcommand(1);
+  auto* teach = app.add_subcommand("teach", "label the frames of an MJPEG video with a COCO-trained SSD");
+  teach->add_option("--model", arguments.model, "the teacher (.tflite)")->required();
+  teach->add_option("--video", arguments.source, "MJPEG stream")->required();
+  teach->add_option("--out", arguments.out, "folder to fill")->required();
+  teach->add_option("--first", arguments.first, "first frame");
+  teach->add_option("--last", arguments.last, "one past the last frame");
+  teach->add_option("--every", arguments.every, "take every n-th frame")->check(CLI::PositiveNumber);
+  teach->add_option("--sure", arguments.sure, "score from which a detection becomes a label");
+  teach->add_option("--doubtful", arguments.doubtful, "score from which it becomes an ignored region");
+  auto* coco = app.add_subcommand("coco", "convert a COCO annotation file and its pictures");
+  coco->add_option("--annotations", arguments.annotations, "annotation file (.json)")->required();
+  coco->add_option("--pictures", arguments.source, "folder of the pictures")->required();
+  coco->add_option("--out", arguments.out, "folder to fill")->required();
+  coco->add_option("--class", arguments.classes, "CATEGORY=NUMBER; others are dropped")->required();
+  CLI11_PARSE(app, argc, argv);
+  const auto result = *teach ? run_teach(arguments) : run_coco(arguments);
+  if (result) return 0;
+  std::println(stderr, "wayside-label: {}", result.error().message);
+  return 1;
+} catch (const std::exception& error) {  // nlohmann::json and std::filesystem throw; this is their shim
+  std::println(stderr, "wayside-label: {}", error.what());
+  return 1;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ranges, scales and rounding.
+#include "optimizer/quantize/minmax.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "tests/optimizer/small_graph.h"
+
+namespace wayside::optimizer {
+namespace {
+
+TEST(RangeCollector, AveragesBatchesAndClipsOutliers) {
+  RangeCollector plain(1, 0), clipped(1, 0.01);
+  std::vector<float> values(1000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) / 999.0F;
+  values[500] = 1000;  // an outlier
+  plain.add(0, values);
+  plain.add(0, std::vector<float>{-1, 0});
+  clipped.add(0, values);
+  EXPECT_FLOAT_EQ(plain.ranges()[0].low, -0.5F);
+  EXPECT_FLOAT_EQ(plain.ranges()[0].high, 500);
+  EXPECT_NEAR(clipped.ranges()[0].high, 0.99, 0.01);
+  EXPECT_NEAR(clipped.ranges()[0].low, 0.01, 0.01);
+}
+
+TEST(ChooseScales, KeepsZeroAndTheOperatorsRules) {
+  ir::Graph graph = small_graph(1);
+  ir::append_logistic(graph, graph.outputs[1]);
+  std::vector<Range> ranges(graph.tensors.size(), Range{-3, 9});
+  const auto scales = choose_scales(graph, ranges, {1.0F / 255, -128});
+  for (const auto& op : graph.ops) {
+    const auto& q = scales[op.output];
+    EXPECT_GE(q.zero_point, -128);
+    EXPECT_LE(q.zero_point, 127);
+    if (op.kind == ir::OpKind::resize_nearest) EXPECT_FLOAT_EQ(q.scale, scales[op.inputs[0]].scale);
+    if (op.kind == ir::OpKind::logistic) EXPECT_FLOAT_EQ(q.scale, 1.0F / 256);
+    if (op.activation == ir::Activation::relu6) EXPECT_FLOAT_EQ(q.scale, 6.0F / 255);
+    if (op.activation == ir::Activation::relu) EXPECT_EQ(q.zero_point, -128);
+  }
+}
+
+TEST(Quantize, WeightsComeBackWithinHalfAStep) {
+  const ir::Graph graph = small_graph(2);
+  const std::vector<TensorQuantization> scales(graph.tensors.size(), TensorQuantization{0.05F, 0});
+  const auto quantized = quantize(graph, scales);
+  ASSERT_TRUE(quantized) << quantized.error().message;
+  const auto& op = graph.ops[1];  // depthwise: channels alternate
+  const auto& weights = quantized->weights[1];
+  for (std::size_t i = 0; i < op.weight.size(); ++i) {
+    const float scale = weights.scale[i % weights.scale.size()];
+    EXPECT_NEAR(scale * static_cast<float>(weights.weight[i]), op.weight[i], scale * 0.501F);
+  }
+  for (std::size_t o = 0; o < op.bias.size(); ++o) {
+    EXPECT_NEAR(0.05F * weights.scale[o] * static_cast<float>(weights.bias[o]), op.bias[o], 0.05F * weights.scale[o]);
+  }
+}
+
+TEST(Quantize, RefusesAnUnfoldedNorm) {
+  ir::Builder builder;
+  builder.output(builder.conv(builder.input("in", {1, 4, 4, 1}), "conv", 2, 1, 1, ir::Activation::none, true));
+  const ir::Graph graph = builder.take();
+  const auto quantized = quantize(graph, std::vector<TensorQuantization>(graph.tensors.size()));
+  ASSERT_FALSE(quantized);
+  EXPECT_NE(quantized.error().message.find("conv"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace wayside::optimizer
