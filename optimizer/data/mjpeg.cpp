@@ -14,7 +14,7 @@ bool stands_alone(std::uint8_t code) { return code == 0x01 || (code >= 0xD0 && c
 /// One past the end marker of the picture that starts at `at`, or 0 when the stream ends first.
 std::size_t picture_end(std::span<const std::uint8_t> stream, std::size_t at) {
   at += 2;
-  while (at + 4 <= stream.size() || (at + 2 <= stream.size() && stream[at + 1] == kEnd)) {
+  while (at + 2 <= stream.size()) {
     if (stream[at] != kMarker) {  // entropy-coded bytes of a scan, or rubbish between segments
       ++at;
       continue;
@@ -25,6 +25,7 @@ std::size_t picture_end(std::span<const std::uint8_t> stream, std::size_t at) {
       at += code == kMarker ? 1 : 2;
       continue;
     }
+    if (at + 4 > stream.size()) return 0;
     const std::size_t length = static_cast<std::size_t>(stream[at + 2] << 8 | stream[at + 3]);
     at += 2 + length;
   }

@@ -35,10 +35,18 @@ TEST(ChooseScales, KeepsZeroAndTheOperatorsRules) {
     const auto& q = scales[op.output];
     EXPECT_GE(q.zero_point, -128);
     EXPECT_LE(q.zero_point, 127);
-    if (op.kind == ir::OpKind::resize_nearest) EXPECT_FLOAT_EQ(q.scale, scales[op.inputs[0]].scale);
-    if (op.kind == ir::OpKind::logistic) EXPECT_FLOAT_EQ(q.scale, 1.0F / 256);
-    if (op.activation == ir::Activation::relu6) EXPECT_FLOAT_EQ(q.scale, 6.0F / 255);
-    if (op.activation == ir::Activation::relu) EXPECT_EQ(q.zero_point, -128);
+    if (op.kind == ir::OpKind::resize_nearest) {
+      EXPECT_FLOAT_EQ(q.scale, scales[op.inputs[0]].scale);
+    }
+    if (op.kind == ir::OpKind::logistic) {
+      EXPECT_FLOAT_EQ(q.scale, 1.0F / 256);
+    }
+    if (op.activation == ir::Activation::relu6) {
+      EXPECT_FLOAT_EQ(q.scale, 6.0F / 255);
+    }
+    if (op.activation == ir::Activation::relu) {
+      EXPECT_EQ(q.zero_point, -128);
+    }
   }
 }
 
