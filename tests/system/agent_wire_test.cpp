@@ -46,6 +46,9 @@ TEST_F(AgentSystem, IsBornTellsItsHealthAndLeavesInOrder) {
   });
   ASSERT_TRUE(telemetry) << agent->errors();
   EXPECT_GT(telemetry->payload["rss_bytes"], 1'000'000);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // shadow memory would be counted
+  EXPECT_LE(telemetry->payload["rss_bytes"], 42'000'000) << "budget: 40 MiB with one detector";
+#endif
   EXPECT_GE(telemetry->payload["total_p99_ms"], telemetry->payload["total_p50_ms"]);
   EXPECT_GE(telemetry->payload["total_p50_ms"], telemetry->payload["inference_p50_ms"]);
 
