@@ -197,7 +197,7 @@ Result<void> Reader::cut_custom_tail() {
     }
     if (find_op(op.code) == nullptr) {
       return fail(Code::unsupported,
-                  op_label(i) + ": this engine does not have it; see docs for the list of operators");
+                  op_label(i) + ": not supported by this engine; convert the model without it");
     }
     for (const std::int32_t input : op.inputs) {
       if (input >= 0) read_by_kept[input] = true;
