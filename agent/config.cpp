@@ -66,7 +66,8 @@ void visit_model(FieldVisitor& v, ModelConfig& c) {
   v.number({"rate_hz", "At most this many frames per second; 0: all"}, c.rate_hz, {0, 1000});
   v.optional_number({"score_threshold", "Weaker detections are not reported; default: the model card's"},
                     c.score_threshold, {0, 1});
-  v.texts({"labels", "Only these labels are sought and reported, also where another scores higher; default: all"}, c.labels);
+  v.texts({"labels", "Only these labels are sought and reported, also where another scores higher; default: all"},
+          c.labels);
 }
 
 }  // namespace

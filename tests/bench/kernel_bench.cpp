@@ -140,8 +140,8 @@ void register_level(Level level) {
 
 int main(int argc, char** argv) {
   using namespace wayside::accel::cpu;
-  for (const Level level : {Level::avx2, Level::avx_vnni, Level::avx512_vnni, Level::amx, Level::neon, Level::neon_dot,
-                            Level::neon_i8mm}) {
+  for (const Level level :
+       {Level::avx2, Level::avx_vnni, Level::avx512_vnni, Level::amx, Level::neon, Level::neon_dot, Level::neon_i8mm}) {
     if (level_supported(level)) register_level(level);
   }
   benchmark::Initialize(&argc, argv);
