@@ -196,8 +196,7 @@ Result<void> Reader::cut_custom_tail() {
       continue;
     }
     if (find_op(op.code) == nullptr) {
-      return fail(Code::unsupported,
-                  op_label(i) + ": not supported by this engine; convert the model without it");
+      return fail(Code::unsupported, op_label(i) + ": not supported by this engine; convert the model without it");
     }
     for (const std::int32_t input : op.inputs) {
       if (input >= 0) read_by_kept[input] = true;
