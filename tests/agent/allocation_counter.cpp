@@ -15,6 +15,12 @@ void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
+// The library's sorts ask without exceptions and free with the operator below: all or none must be replaced.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  if (counting) ++count;
+  return std::malloc(size);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
