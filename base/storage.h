@@ -97,6 +97,7 @@ class FaultyStorage final : public Storage {
   };
   std::uint64_t next_random();
   Result<void> begin();
+  Result<void> put(const std::filesystem::path& path, std::span<const std::byte> bytes, bool from_start);
   void point(const std::filesystem::path& path, std::optional<Inode> inode);
   Result<Inode> find(const std::filesystem::path& path) const;
 

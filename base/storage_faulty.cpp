@@ -43,20 +43,7 @@ Result<std::vector<std::byte>> FaultyStorage::read(const std::filesystem::path& 
   return file.seen;
 }
 
-Result<void> FaultyStorage::write(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  const auto begun = begin();
-  const bool half = !begun && begun.error().sys_errno == ENOSPC;
-  if (!begun && !half) return begun;
-  if (!names_.contains(path.string())) {
-    files_[next_inode_] = {};
-    point(path, next_inode_++);
-  }
-  const auto kept = half ? bytes.first(bytes.size() / 2) : bytes;
-  files_.at(names_.at(path.string())).seen.assign(kept.begin(), kept.end());
-  return begun;
-}
-
-Result<void> FaultyStorage::append(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+Result<void> FaultyStorage::put(const std::filesystem::path& path, std::span<const std::byte> bytes, bool from_start) {
   const auto begun = begin();
   const bool half = !begun && begun.error().sys_errno == ENOSPC;
   if (!begun && !half) return begun;
@@ -66,8 +53,17 @@ Result<void> FaultyStorage::append(const std::filesystem::path& path, std::span<
   }
   const auto kept = half ? bytes.first(bytes.size() / 2) : bytes;
   auto& seen = files_.at(names_.at(path.string())).seen;
+  if (from_start) seen.clear();
   seen.insert(seen.end(), kept.begin(), kept.end());
   return begun;
+}
+
+Result<void> FaultyStorage::write(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  return put(path, bytes, true);
+}
+
+Result<void> FaultyStorage::append(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  return put(path, bytes, false);
 }
 
 Result<void> FaultyStorage::sync_file(const std::filesystem::path& path) {
