@@ -25,6 +25,15 @@ class Storage {
   /// Creates or replaces a file. Not durable and not atomic by itself: see replace_file().
   virtual Result<void> write(const std::filesystem::path& path, std::span<const std::byte> bytes) = 0;
   virtual Result<void> append(const std::filesystem::path& path, std::span<const std::byte> bytes) = 0;
+  /// Fills `out` from `offset`; end_of_stream when the file is shorter, not_found when absent.
+  virtual Result<void> read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) = 0;
+  /// Writes into a file, created if absent; a gap before `offset` reads as zeros.
+  virtual Result<void> write_at(const std::filesystem::path& path, std::uint64_t offset,
+                                std::span<const std::byte> bytes) = 0;
+  /// Size of a file; not_found when absent.
+  virtual Result<std::uint64_t> file_bytes(const std::filesystem::path& path) = 0;
+  /// What an ordinary user may still write below the root.
+  virtual Result<std::uint64_t> free_bytes() = 0;
   /// fsync of a file's data and size.
   virtual Result<void> sync_file(const std::filesystem::path& path) = 0;
   /// fsync of a directory: makes renames, creations and removals in it durable.
@@ -44,6 +53,11 @@ class DiskStorage final : public Storage {
   Result<std::vector<std::byte>> read(const std::filesystem::path& path, std::size_t max_bytes) override;
   Result<void> write(const std::filesystem::path& path, std::span<const std::byte> bytes) override;
   Result<void> append(const std::filesystem::path& path, std::span<const std::byte> bytes) override;
+  Result<void> read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) override;
+  Result<void> write_at(const std::filesystem::path& path, std::uint64_t offset,
+                        std::span<const std::byte> bytes) override;
+  Result<std::uint64_t> file_bytes(const std::filesystem::path& path) override;
+  Result<std::uint64_t> free_bytes() override;
   Result<void> sync_file(const std::filesystem::path& path) override;
   Result<void> sync_directory(const std::filesystem::path& path) override;
   Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
@@ -70,6 +84,8 @@ class FaultyStorage final : public Storage {
   /// The operation with this number fails with ENOSPC, half done; later ones work.
   void fail_once_at(std::uint64_t operation) { fail_once_at_ = operation; }
   [[nodiscard]] std::uint64_t operation_count() const { return operations_; }
+  /// Bytes in all files together may not exceed this; beyond it writes fail with ENOSPC.
+  void set_capacity(std::uint64_t bytes) { capacity_bytes_ = bytes; }
   /// Restart after a power cut: unsynced data is kept, dropped or torn per file, unsynced directory changes are kept or
   /// dropped as a random prefix of their order.
   void power_cut();
@@ -77,6 +93,11 @@ class FaultyStorage final : public Storage {
   Result<std::vector<std::byte>> read(const std::filesystem::path& path, std::size_t max_bytes) override;
   Result<void> write(const std::filesystem::path& path, std::span<const std::byte> bytes) override;
   Result<void> append(const std::filesystem::path& path, std::span<const std::byte> bytes) override;
+  Result<void> read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) override;
+  Result<void> write_at(const std::filesystem::path& path, std::uint64_t offset,
+                        std::span<const std::byte> bytes) override;
+  Result<std::uint64_t> file_bytes(const std::filesystem::path& path) override;
+  Result<std::uint64_t> free_bytes() override;
   Result<void> sync_file(const std::filesystem::path& path) override;
   Result<void> sync_directory(const std::filesystem::path& path) override;
   Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) override;
@@ -97,7 +118,9 @@ class FaultyStorage final : public Storage {
   };
   std::uint64_t next_random();
   Result<void> begin();
-  Result<void> put(const std::filesystem::path& path, std::span<const std::byte> bytes, bool from_start);
+  Result<void> put(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                   std::optional<std::uint64_t> offset, bool from_start);
+  [[nodiscard]] std::uint64_t used_bytes() const;
   void point(const std::filesystem::path& path, std::optional<Inode> inode);
   Result<Inode> find(const std::filesystem::path& path) const;
 
@@ -110,6 +133,7 @@ class FaultyStorage final : public Storage {
   std::uint64_t random_state_;
   std::uint64_t operations_ = 0;
   std::optional<std::uint64_t> cut_at_, fail_once_at_;
+  std::uint64_t capacity_bytes_ = std::uint64_t{1} << 40U;
 };
 
 /// Durable atomic replacement: write "<path>.new", fsync it, rename over `path`, fsync the directory. After a power cut

@@ -43,10 +43,18 @@ Result<std::vector<std::byte>> FaultyStorage::read(const std::filesystem::path& 
   return file.seen;
 }
 
-Result<void> FaultyStorage::put(const std::filesystem::path& path, std::span<const std::byte> bytes, bool from_start) {
+std::uint64_t FaultyStorage::used_bytes() const {
+  std::uint64_t used = 0;
+  for (const auto& [name, inode] : names_) used += files_.at(inode).seen.size();
+  return used;
+}
+
+Result<void> FaultyStorage::put(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                                std::optional<std::uint64_t> offset, bool from_start) {
   const auto begun = begin();
   const bool half = !begun && begun.error().sys_errno == ENOSPC;
   if (!begun && !half) return begun;
+  if (used_bytes() + bytes.size() > capacity_bytes_) return fail_errno(path.string(), ENOSPC);
   if (!names_.contains(path.string())) {
     files_[next_inode_] = {};
     point(path, next_inode_++);
@@ -54,16 +62,43 @@ Result<void> FaultyStorage::put(const std::filesystem::path& path, std::span<con
   const auto kept = half ? bytes.first(bytes.size() / 2) : bytes;
   auto& seen = files_.at(names_.at(path.string())).seen;
   if (from_start) seen.clear();
-  seen.insert(seen.end(), kept.begin(), kept.end());
+  const auto at = static_cast<std::size_t>(offset.value_or(seen.size()));
+  seen.resize(std::max(seen.size(), at + kept.size()));
+  std::ranges::copy(kept, seen.begin() + static_cast<std::ptrdiff_t>(at));
   return begun;
 }
 
 Result<void> FaultyStorage::write(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  return put(path, bytes, true);
+  return put(path, bytes, std::nullopt, true);
 }
 
 Result<void> FaultyStorage::append(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  return put(path, bytes, false);
+  return put(path, bytes, std::nullopt, false);
+}
+
+Result<void> FaultyStorage::write_at(const std::filesystem::path& path, std::uint64_t offset,
+                                     std::span<const std::byte> bytes) {
+  return put(path, bytes, offset, false);
+}
+
+Result<void> FaultyStorage::read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) {
+  WAYSIDE_TRY(const Inode inode, find(path));
+  const auto& seen = files_.at(inode).seen;
+  if (offset > seen.size() || out.size() > seen.size() - offset) {
+    return fail(Code::end_of_stream, path.string() + ": shorter than expected");
+  }
+  std::ranges::copy(std::span(seen).subspan(static_cast<std::size_t>(offset), out.size()), out.begin());
+  return {};
+}
+
+Result<std::uint64_t> FaultyStorage::file_bytes(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const Inode inode, find(path));
+  return files_.at(inode).seen.size();
+}
+
+Result<std::uint64_t> FaultyStorage::free_bytes() {
+  const std::uint64_t used = used_bytes();
+  return used < capacity_bytes_ ? capacity_bytes_ - used : 0;
 }
 
 Result<void> FaultyStorage::sync_file(const std::filesystem::path& path) {

@@ -22,6 +22,20 @@ std::string text_of(Storage& storage, const std::string& path) {
   return {reinterpret_cast<const char*>(read->data()), read->size()};
 }
 
+void exercise_positions(Storage& storage) {
+  std::vector<std::byte> three(3);
+  ASSERT_TRUE(storage.write_at("p", 4, bytes_of("xyz")));
+  EXPECT_EQ(storage.file_bytes("p").value(), 7U);
+  ASSERT_TRUE(storage.write_at("p", 0, bytes_of("abc")));
+  EXPECT_EQ(text_of(storage, "p"), std::string("abc\0xyz", 7)) << "the gap reads as zero, nothing is cut";
+  ASSERT_TRUE(storage.read_at("p", 4, three));
+  EXPECT_EQ(three, bytes_of("xyz"));
+  EXPECT_EQ(storage.read_at("p", 5, three).error().code, Code::end_of_stream);
+  EXPECT_EQ(storage.read_at("none", 0, three).error().code, Code::not_found);
+  EXPECT_EQ(storage.file_bytes("none").error().code, Code::not_found);
+  EXPECT_GT(storage.free_bytes().value(), 0U);
+}
+
 void exercise(Storage& storage) {
   ASSERT_TRUE(storage.make_directory("d"));
   ASSERT_TRUE(storage.write("d/a", bytes_of("one")));
@@ -37,6 +51,7 @@ void exercise(Storage& storage) {
   EXPECT_EQ(storage.read("d/none", kMax).error().code, Code::not_found);
   ASSERT_TRUE(storage.write("big", std::vector<std::byte>(kMax + 1)));
   EXPECT_EQ(storage.read("big", kMax).error().code, Code::exhausted);
+  exercise_positions(storage);
 }
 
 TEST(StorageTest, disk_and_twin_behave_alike) {
@@ -54,6 +69,14 @@ TEST(StorageTest, paths_cannot_leave_the_root) {
   ASSERT_TRUE(disk);
   EXPECT_EQ(disk->write("../x", {}).error().code, Code::invalid_argument);
   EXPECT_EQ(disk->read("/etc/passwd", kMax).error().code, Code::invalid_argument);
+}
+
+TEST(StorageTest, a_full_twin_refuses) {
+  FaultyStorage twin(1);
+  twin.set_capacity(8);
+  ASSERT_TRUE(twin.write("a", bytes_of("12345")));
+  EXPECT_EQ(twin.free_bytes().value(), 3U);
+  EXPECT_EQ(twin.write_at("b", 0, bytes_of("1234")).error().sys_errno, ENOSPC);
 }
 
 TEST(StorageTest, unsynced_writes_can_be_lost_or_torn) {
