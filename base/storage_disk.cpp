@@ -48,41 +48,73 @@ Result<std::filesystem::path> DiskStorage::resolve(const std::filesystem::path& 
   return path.empty() ? root_ : root_ / path;
 }
 
-Result<std::vector<std::byte>> DiskStorage::read(const std::filesystem::path& path, std::size_t max_bytes) {
+Result<UniqueFd> DiskStorage::open_file(const std::filesystem::path& path, int flags) const {
   WAYSIDE_TRY(const auto full, resolve(path));
-  const UniqueFd fd(::open(full.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(::open(full.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, kFileMode));
   if (!fd.valid()) return fail_errno(full.string());
-  struct stat info{};
-  if (::fstat(fd.get(), &info) != 0) return fail_errno(full.string());
-  if (static_cast<std::size_t>(info.st_size) > max_bytes) {
-    return fail(Code::exhausted, full.string() + ": larger than " + std::to_string(max_bytes) + " bytes");
+  return fd;
+}
+
+Result<std::vector<std::byte>> DiskStorage::read(const std::filesystem::path& path, std::size_t max_bytes) {
+  WAYSIDE_TRY(const auto size, file_bytes(path));
+  if (size > max_bytes) {
+    return fail(Code::exhausted, path.string() + ": larger than " + std::to_string(max_bytes) + " bytes");
   }
-  std::vector<std::byte> bytes(static_cast<std::size_t>(info.st_size));
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(full.string());
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  bytes.resize(done);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+  WAYSIDE_CHECK(read_at(path, 0, bytes));
   return bytes;
 }
 
-Result<void> DiskStorage::write_with(const std::filesystem::path& path, std::span<const std::byte> bytes, int flags) {
-  WAYSIDE_TRY(const auto full, resolve(path));
-  const UniqueFd fd(::open(full.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, kFileMode));
-  if (!fd.valid()) return fail_errno(full.string());
-  return write_all(fd.get(), bytes, full);
+Result<void> DiskStorage::read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) {
+  WAYSIDE_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(path.string());
+    if (got == 0) return fail(Code::end_of_stream, path.string() + ": shorter than expected");
+    done += static_cast<std::size_t>(got);
+  }
+  return {};
 }
 
 Result<void> DiskStorage::write(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  return write_with(path, bytes, O_TRUNC);
+  WAYSIDE_TRY(const UniqueFd fd, open_file(path, O_WRONLY | O_CREAT | O_TRUNC));
+  return write_all(fd.get(), bytes, path);
 }
 
 Result<void> DiskStorage::append(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  return write_with(path, bytes, O_APPEND);
+  WAYSIDE_TRY(const UniqueFd fd, open_file(path, O_WRONLY | O_CREAT | O_APPEND));
+  return write_all(fd.get(), bytes, path);
+}
+
+Result<void> DiskStorage::write_at(const std::filesystem::path& path, std::uint64_t offset,
+                                   std::span<const std::byte> bytes) {
+  WAYSIDE_TRY(const UniqueFd fd, open_file(path, O_WRONLY | O_CREAT));
+  if (::lseek(fd.get(), static_cast<off_t>(offset), SEEK_SET) < 0) return fail_errno(path.string());
+  return write_all(fd.get(), bytes, path);
+}
+
+Result<void> DiskStorage::truncate(const std::filesystem::path& path, std::uint64_t size) {
+  WAYSIDE_TRY(const auto now, file_bytes(path));
+  if (size > now) return fail(Code::invalid_argument, path.string() + ": is shorter than the size to cut it to");
+  WAYSIDE_TRY(const UniqueFd fd, open_file(path, O_WRONLY));
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return fail_errno(path.string());
+  return {};
+}
+
+Result<std::uint64_t> DiskStorage::file_bytes(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return fail_errno(path.string());
+  if (!S_ISREG(info.st_mode)) return fail(Code::invalid_argument, path.string() + ": not a regular file");
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+Result<std::uint64_t> DiskStorage::free_bytes() {
+  struct statvfs info{};
+  if (::statvfs(root_.c_str(), &info) != 0) return fail_errno(root_.string());
+  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 Result<void> DiskStorage::read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 
 namespace wayside::base {
@@ -52,6 +53,21 @@ void exercise(Storage& storage) {
   ASSERT_TRUE(storage.write("big", std::vector<std::byte>(kMax + 1)));
   EXPECT_EQ(storage.read("big", kMax).error().code, Code::exhausted);
   exercise_positions(storage);
+  ASSERT_TRUE(storage.write_at("w", 2, bytes_of("cd")));
+  ASSERT_TRUE(storage.write_at("w", 0, bytes_of("ab")));
+  ASSERT_TRUE(storage.write_at("w", 3, bytes_of("DE")));
+  EXPECT_EQ(text_of(storage, "w"), "abcDE");
+  std::array<std::byte, 3> part{};
+  ASSERT_TRUE(storage.read_at("w", 2, part));
+  EXPECT_EQ(part[2], std::byte{'E'});
+  EXPECT_EQ(storage.read_at("w", 3, part).error().code, Code::end_of_stream);
+  ASSERT_TRUE(storage.truncate("w", 1));
+  EXPECT_EQ(storage.file_bytes("w").value(), 1U);
+  EXPECT_EQ(storage.truncate("w", 2).error().code, Code::invalid_argument);
+  EXPECT_EQ(storage.file_bytes("none").error().code, Code::not_found);
+  EXPECT_EQ(storage.write("no/where", bytes_of("x")).error().code, Code::not_found);
+  EXPECT_GT(storage.free_bytes().value(), 0U);
+  EXPECT_EQ(storage.list("").value(), (std::vector<std::string>{"big", "d", "p", "w"}));
 }
 
 TEST(StorageTest, disk_and_twin_behave_alike) {
@@ -124,6 +140,47 @@ TEST(StorageTest, a_full_disk_is_reported_and_the_old_file_stays) {
   ASSERT_FALSE(replaced);
   EXPECT_EQ(replaced.error().sys_errno, ENOSPC);
   EXPECT_EQ(text_of(storage, "state"), "old");
+}
+
+TEST(StorageTest, a_directory_that_was_not_synced_may_be_lost_with_all_in_it) {
+  int lost = 0;
+  int kept = 0;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    FaultyStorage storage(seed * 104729);
+    ASSERT_TRUE(storage.make_directory("d"));
+    ASSERT_TRUE(replace_file(storage, "d/f", bytes_of("x")));
+    storage.power_cut();
+    (text_of(storage, "d/f") == "x" ? kept : lost) += 1;
+  }
+  EXPECT_GT(lost, 0);
+  EXPECT_GT(kept, 0);
+}
+
+TEST(StorageTest, reordering_keeps_a_rename_whole) {
+  int late_only = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    FaultyStorage storage(seed * 15485863);
+    storage.reorder_directory_changes();
+    ASSERT_TRUE(replace_file(storage, "old", bytes_of("o")));
+    ASSERT_TRUE(replace_file(storage, "first", bytes_of("1")));
+    ASSERT_TRUE(storage.remove("first"));
+    ASSERT_TRUE(storage.rename("old", "new"));
+    storage.power_cut();
+    EXPECT_NE(text_of(storage, "old") == "o", text_of(storage, "new") == "o") << seed;
+    late_only += text_of(storage, "new") == "o" && text_of(storage, "first") == "1" ? 1 : 0;
+  }
+  EXPECT_GT(late_only, 0) << "a later change may arrive without an earlier one";
+}
+
+TEST(StorageTest, capacity_ends_in_enospc_and_written_bytes_are_counted) {
+  FaultyStorage storage(1);
+  storage.set_capacity(10);
+  ASSERT_TRUE(storage.write("a", bytes_of("12345678")));
+  EXPECT_EQ(storage.free_bytes().value(), 2U);
+  const auto refused = storage.append("a", bytes_of("abcd"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().sys_errno, ENOSPC);
+  EXPECT_EQ(storage.written_bytes(), 10U) << "half of it was written";
 }
 
 }  // namespace
