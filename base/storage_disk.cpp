@@ -117,49 +117,6 @@ Result<std::uint64_t> DiskStorage::free_bytes() {
   return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
-Result<void> DiskStorage::read_at(const std::filesystem::path& path, std::uint64_t offset, std::span<std::byte> out) {
-  WAYSIDE_TRY(const auto full, resolve(path));
-  const UniqueFd fd(::open(full.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return fail_errno(full.string());
-  std::size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t got = ::pread(fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(full.string());
-    if (got == 0) return fail(Code::end_of_stream, full.string() + ": shorter than expected");
-    done += static_cast<std::size_t>(got);
-  }
-  return {};
-}
-
-Result<void> DiskStorage::write_at(const std::filesystem::path& path, std::uint64_t offset,
-                                   std::span<const std::byte> bytes) {
-  WAYSIDE_TRY(const auto full, resolve(path));
-  const UniqueFd fd(::open(full.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kFileMode));
-  if (!fd.valid()) return fail_errno(full.string());
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t put = ::pwrite(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail_errno(full.string());
-    done += static_cast<std::size_t>(put);
-  }
-  return {};
-}
-
-Result<std::uint64_t> DiskStorage::file_bytes(const std::filesystem::path& path) {
-  WAYSIDE_TRY(const auto full, resolve(path));
-  struct stat info{};
-  if (::stat(full.c_str(), &info) != 0) return fail_errno(full.string());
-  return static_cast<std::uint64_t>(info.st_size);
-}
-
-Result<std::uint64_t> DiskStorage::free_bytes() {
-  struct statvfs info{};
-  if (::statvfs(root_.c_str(), &info) != 0) return fail_errno(root_.string());
-  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
-}
-
 Result<void> DiskStorage::sync_file(const std::filesystem::path& path) {
   WAYSIDE_TRY(const auto full, resolve(path));
   return sync_path(full, O_RDONLY);
