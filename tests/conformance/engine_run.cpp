@@ -18,7 +18,7 @@ std::string to_string(const EngineSetup& setup) {
 }
 
 std::vector<Level> supported_levels() {
-  constexpr Level kAll[] = {Level::reference, Level::avx2, Level::avx_vnni, Level::avx512_vnni,
+  constexpr Level kAll[] = {Level::reference, Level::avx2, Level::avx_vnni, Level::avx256_vnni, Level::avx512_vnni,
                             Level::amx,       Level::neon, Level::neon_dot, Level::neon_i8mm};
   std::vector<Level> levels;
   std::ranges::copy_if(kAll, std::back_inserter(levels), accel::cpu::level_supported);

@@ -28,6 +28,14 @@ class WordDot {
     store(to + 32, _mm256_unpackhi_epi16(first, second));
   }
 
+  template <Part kPart, class Source>
+  [[nodiscard]] Column<2> column(Source source) const {
+    static_assert(kPart == Part::whole);
+    const I r0 = widen(source(0)), r1 = widen(source(1)), r2 = widen(source(2)), r3 = widen(source(3));
+    return {{{_mm256_unpacklo_epi16(r0, r1), _mm256_unpackhi_epi16(r0, r1)},
+             {_mm256_unpacklo_epi16(r2, r3), _mm256_unpackhi_epi16(r2, r3)}}};
+  }
+
   static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                       std::int16_t zero_point) {
     const WordDot dot(flip, zero_point);

@@ -66,6 +66,7 @@ class DepthwiseConv final : public ConvKernel {
   AlignedBytes weights_;
   AlignedBytes zero_row_;  ///< stands in for rows outside the picture
   std::vector<RequantBlock> requant_;
+  OutputTable table_;
 };
 
 DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage,
@@ -77,7 +78,8 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
       multiplier_(static_cast<std::size_t>(spec.out_c) / spec.in_c),
       flip_(spec.is_unsigned == isa.signed_activations ? 0x80 : 0),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
-      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)) {
+      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)),
+      table_(spec.output_table) {
   group_count_ = divide_up(spec.kernel_h, slots_per_group());
   const std::size_t spare = slot_count() - spec.kernel_h;
   if (spec.dilation_h == 1) variant_count_ = std::min<std::size_t>(1 + (spare / spec.stride_h), spec.out_h);
@@ -89,6 +91,7 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
+  spec_.output_table = {};
 }
 
 void DepthwiseConv::pack(const ConvSpec& spec, const std::vector<std::int64_t>& bounds) {
@@ -221,6 +224,8 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
   args.out_rows = out_rows.data();
   args.stage = stage_;
   isa_.depthwise(args);
+  const std::size_t out_row_bytes = static_cast<std::size_t>(s.out_w) * s.out_c;
+  table_.apply(out_rows[0], args.variant_count, out_row_bytes, out_row_bytes, isa_.replace_bytes);
 }
 
 }  // namespace

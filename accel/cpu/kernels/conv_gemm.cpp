@@ -90,6 +90,7 @@ class GemmConv final : public ConvKernel {
   std::int32_t row_sum_scale_ = 0;  ///< minus the weights' zero point in the s8 domain, where weights stay 8 bits
   AlignedBytes weights_;
   std::vector<RequantBlock> requant_;
+  OutputTable table_;
 };
 
 GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const Sums& sums)
@@ -98,13 +99,15 @@ GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stag
       stage_(stage),
       flip_(spec.is_unsigned == isa.signed_activations ? 0x80 : 0),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
-      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)) {
+      zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)),
+      table_(spec.output_table) {
   if (isa.element_bytes == 1 && spec.is_unsigned) row_sum_scale_ = 128 - spec.weight_zero;
   make_plan();
   pack(spec, sums);
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
+  spec_.output_table = {};
 }
 
 void GemmConv::make_plan() {
@@ -282,6 +285,7 @@ void GemmConv::run_block(const std::uint8_t* in, std::uint8_t* out, std::size_t 
     args.row_offsets = scratch.offsets;
   }
   isa_.gemm(args);
+  table_.apply(args.out, args.row_count, channels, args.out_stride, isa_.replace_bytes);
 }
 
 void GemmConv::fill_rows(const std::uint8_t* in, std::size_t first_unit, std::size_t units,

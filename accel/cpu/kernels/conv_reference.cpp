@@ -4,6 +4,7 @@
 
 #include "accel/cpu/kernels/kernel_list.h"
 #include "accel/cpu/kernels/requant.h"
+#include "accel/cpu/kernels/spec_math.h"
 #include "accel/cpu/thread_pool.h"
 
 namespace wayside::accel::cpu {
@@ -22,10 +23,12 @@ class ReferenceConv final : public ConvKernel {
       : spec_(spec),
         weights_(spec.weights.begin(), spec.weights.end()),
         bias_(spec.bias.begin(), spec.bias.end()),
+        table_(spec.output_table),
         value_{spec.is_unsigned} {
     if (bias_.empty()) bias_.assign(static_cast<std::size_t>(spec.out_c), 0);
     spec_.weights = {};
     spec_.bias = {};
+    spec_.output_table = {};
   }
   [[nodiscard]] std::size_t scratch_bytes(unsigned /*thread_count*/) const override { return 0; }
   [[nodiscard]] std::size_t packed_bytes() const override {
@@ -38,6 +41,7 @@ class ReferenceConv final : public ConvKernel {
       const auto picture_bytes = static_cast<std::size_t>(spec_.in_h) * spec_.in_w * spec_.in_c;
       run_row(in + (row / spec_.out_h * picture_bytes), static_cast<std::int32_t>(row % spec_.out_h),
               out + (row * row_bytes));
+      table_.apply(out + (row * row_bytes), 1, row_bytes, row_bytes, nullptr);
     });
   }
 
@@ -50,6 +54,7 @@ class ReferenceConv final : public ConvKernel {
   ConvSpec spec_;
   std::vector<std::uint8_t> weights_;
   std::vector<std::int32_t> bias_;
+  OutputTable table_;
   Element value_;
 };
 

@@ -137,6 +137,8 @@ struct Isa {
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*depthwise)(const DepthwiseArgs& args) = nullptr;
   void (*table_sum)(const TableSumArgs& args) = nullptr;
+  /// bytes[i] = table[bytes[i]], table of 256 bytes. Null: the drivers do it byte by byte.
+  void (*replace_bytes)(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table) = nullptr;
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
   void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                   std::int16_t zero_point) = nullptr;
@@ -150,7 +152,11 @@ struct Isa {
 #if defined(__x86_64__)
 [[nodiscard]] const Isa& avx2_isa();
 [[nodiscard]] const Isa& avx_vnni_isa();
+[[nodiscard]] const Isa& avx256_vnni_isa();
 [[nodiscard]] const Isa& avx512_vnni_isa();
+/// Parts of avx512_vnni_isa() where the processor has VBMI too.
+void depthwise_vbmi(const DepthwiseArgs& args);
+void replace_bytes_vbmi(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table);
 #elif defined(__aarch64__)
 [[nodiscard]] const Isa& neon_isa();
 [[nodiscard]] const Isa& neon_dot_isa();

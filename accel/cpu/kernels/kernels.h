@@ -18,7 +18,7 @@ namespace wayside::accel::cpu {
 class ThreadPool;
 
 /// Instruction sets, slowest first within a processor family. `reference` is the plain C++ definition of each result.
-enum class Level : std::uint8_t { reference, avx2, avx_vnni, avx512_vnni, amx, neon, neon_dot, neon_i8mm };
+enum class Level : std::uint8_t { reference, avx2, avx_vnni, avx256_vnni, avx512_vnni, amx, neon, neon_dot, neon_i8mm };
 [[nodiscard]] std::string_view to_string(Level level);
 [[nodiscard]] std::optional<Level> parse_level(std::string_view name);
 /// True when this processor and this build can run `level`.
@@ -54,6 +54,9 @@ struct ConvSpec {
       weights{};  ///< raw bytes, s8 or u8: [out_c,kernel_h,kernel_w,in_c] or [1,kernel_h,kernel_w,out_c]
   std::span<const std::int32_t> bias{};  ///< empty or [out_c]
   Requant requant{};
+  /// Empty or 256 bytes, indexed by the raw output byte: replaces each byte after requantisation and clamping, so that
+  /// an operator that maps single bytes (hard-swish, x * logistic(x), ...) costs no pass of its own. Copied.
+  std::span<const std::uint8_t> output_table{};
 };
 
 /// A convolution with its weights packed for one level. Immutable after creation; run() is thread-compatible.

@@ -15,9 +15,10 @@
 namespace wayside::accel::cpu {
 namespace {
 
-constexpr std::array<std::pair<Level, std::string_view>, 8> kNames{{{Level::reference, "reference"},
+constexpr std::array<std::pair<Level, std::string_view>, 9> kNames{{{Level::reference, "reference"},
                                                                     {Level::avx2, "avx2"},
                                                                     {Level::avx_vnni, "avx_vnni"},
+                                                                    {Level::avx256_vnni, "avx256_vnni"},
                                                                     {Level::avx512_vnni, "avx512_vnni"},
                                                                     {Level::amx, "amx"},
                                                                     {Level::neon, "neon"},
@@ -31,6 +32,7 @@ bool cpu_has(Level level) {
   switch (level) {
     case Level::avx2: return avx2;
     case Level::avx_vnni: return avx2 && __builtin_cpu_supports("avxvnni");
+    case Level::avx256_vnni:
     case Level::avx512_vnni:
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&

@@ -48,6 +48,22 @@ void copy_overlapping(std::uint8_t* to, const std::uint8_t* from, std::size_t by
 
 }  // namespace
 
+void OutputTable::apply(std::uint8_t* rows, std::size_t row_count, std::size_t row_bytes, std::size_t stride,
+                        void (*vector)(std::uint8_t*, std::size_t, const std::uint8_t*)) const {
+  if (bytes_.empty()) return;
+  if (row_bytes == stride) {
+    row_bytes *= row_count;
+    row_count = 1;
+  }
+  for (; row_count > 0; --row_count, rows += stride) {
+    if (vector != nullptr) {
+      vector(rows, row_bytes, bytes_.data());
+      continue;
+    }
+    for (std::size_t i = 0; i < row_bytes; ++i) rows[i] = bytes_[rows[i]];
+  }
+}
+
 std::vector<ChannelSums> channel_sums(const ConvSpec& spec) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
   std::vector<ChannelSums> sums(channels);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <span>
 #include <vector>
 
 #include "accel/cpu/kernels/kernels.h"
@@ -49,6 +50,20 @@ class AlignedBytes {
 [[nodiscard]] inline std::int32_t weight_value(const ConvSpec& spec, std::uint8_t byte) {
   return spec.is_unsigned ? byte : std::bit_cast<std::int8_t>(byte);
 }
+
+/// The optional last step of a convolution: a table of bytes (ConvSpec::output_table).
+class OutputTable {
+ public:
+  explicit OutputTable(std::span<const std::uint8_t> table) : bytes_(table.begin(), table.end()) {}
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+  [[nodiscard]] const std::uint8_t* data() const { return bytes_.data(); }
+  /// row_count rows of row_bytes bytes, `stride` bytes apart, in place. `vector`: Isa::replace_bytes or null.
+  void apply(std::uint8_t* rows, std::size_t row_count, std::size_t row_bytes, std::size_t stride,
+             void (*vector)(std::uint8_t*, std::size_t, const std::uint8_t*)) const;
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+};
 
 /// Of one output channel: the sum of its weights less their zero point, and of their magnitudes.
 struct ChannelSums {

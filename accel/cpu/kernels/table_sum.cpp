@@ -89,6 +89,7 @@ const Isa* isa_of([[maybe_unused]] Level level) {
 #if defined(__x86_64__)
   if (level == Level::avx2 && level_supported(Level::avx2)) return &avx2_isa();
   if (level == Level::avx_vnni && level_supported(Level::avx_vnni)) return &avx_vnni_isa();
+  if (level == Level::avx256_vnni && level_supported(Level::avx256_vnni)) return &avx256_vnni_isa();
   if (level == Level::avx512_vnni && level_supported(Level::avx512_vnni)) return &avx512_vnni_isa();
 #endif
   return nullptr;

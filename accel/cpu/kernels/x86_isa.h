@@ -49,6 +49,27 @@ inline void table_sum(const TableSumArgs& args) {
   }
 }
 
+/// Sixteen tables of sixteen bytes: a byte xor the first index of a table is below 16 in that table alone; adding 0x70
+/// (saturated) sets the top bit of all others, for which vpshufb answers zero.
+inline I replaced(I bytes, const std::uint8_t* table) {
+  const I reach = _mm256_set1_epi8(0x70);
+  I result = _mm256_setzero_si256();
+#pragma GCC unroll 16
+  for (int part = 0; part < 16; ++part) {
+    const I entries =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table + (16 * part))));
+    const I index = _mm256_adds_epu8(_mm256_xor_si256(bytes, _mm256_set1_epi8(static_cast<char>(16 * part))), reach);
+    result = _mm256_or_si256(result, _mm256_shuffle_epi8(entries, index));
+  }
+  return result;
+}
+
+void replace_bytes(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table) {
+  std::size_t i = 0;
+  for (; i + 32 <= count; i += 32) store(bytes + i, replaced(load(bytes + i), table));
+  for (; i < count; ++i) bytes[i] = table[bytes[i]];
+}
+
 /// ceil(n * step + start) for four n; `doubt` collects those too near to an integer.
 inline __m128i step_position(__m256d n, const FloatProof& proof, __m256d& doubt) {
   const __m256d position = _mm256_fmadd_pd(n, _mm256_set1_pd(proof.step), _mm256_set1_pd(proof.start));
@@ -107,6 +128,7 @@ inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t dep
   for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
   isa.table_sum = table_sum;
   isa.float_is_exact = float_is_exact;
+  isa.replace_bytes = replace_bytes;
   return isa;
 }
 

@@ -8,6 +8,13 @@
 namespace wayside::accel::cpu {
 namespace {
 
+/// 16 channels as 8 + 8: the low halves of both 128-bit lanes, so that unpacks within lanes keep the channels together.
+inline I load_split(const std::uint8_t* from) {
+  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8));
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
 class VnniBytes {
  public:
   static constexpr std::size_t kElementBytes = 1;
@@ -39,6 +46,20 @@ class VnniBytes {
       store(to + 64, _mm256_unpacklo_epi16(third, fourth));
       store(to + 96, _mm256_unpackhi_epi16(third, fourth));
     }
+  }
+
+  template <Part kPart, class Source>
+  auto column(Source source) const {
+    const auto row = [&](std::size_t slot) {
+      if constexpr (kPart == Part::whole) return load_split(source(slot));
+      return load(source(slot));
+    };
+    const auto zip = [](I a, I b) {
+      return kPart == Part::high_half ? _mm256_unpackhi_epi8(a, b) : _mm256_unpacklo_epi8(a, b);
+    };
+    const I first = flipped(zip(row(0), row(1)));
+    const I second = flipped(zip(row(2), row(3)));
+    return Column<1>{{{_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second)}}};
   }
 
   static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
@@ -93,8 +114,8 @@ inline I row_sum(const std::uint8_t* bytes, std::size_t byte_count, bool slack) 
   return sum;
 }
 
-void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
-              std::int32_t scale, bool slack) {
+inline void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count, std::size_t byte_count,
+                     std::int32_t scale, bool slack) {
   const __m128i scales = _mm_set1_epi32(scale);
   const auto four = [&](const std::uint8_t* r0, const std::uint8_t* r1, const std::uint8_t* r2,
                         const std::uint8_t* r3) {

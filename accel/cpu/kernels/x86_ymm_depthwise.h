@@ -3,7 +3,7 @@
 // Included only by files with their own instruction-set flags, see x86_ymm.h.
 #pragma once
 
-#include "accel/cpu/kernels/x86_ymm.h"
+#include "accel/cpu/kernels/x86_ymm_rolling.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -119,11 +119,15 @@ inline void depthwise_row_any(const DepthwiseArgs& args, const StageVectors& sta
 /// All variants of one block of channels.
 template <class Dot, int kVectors>
 void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, std::size_t channel) {
-  build_strip<Dot, kVectors * 8>(args, dot, channel);
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
   const std::size_t tap_bytes = args.group_count * 4;  // of one channel and set
   const std::byte* weights =
       args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes * args.packed_sets);
+  if (block->set_count == 1 && rolls<Dot>(args)) {
+    rolling_block<Dot, kVectors>(args, stage, dot, weights, block, channel);
+    return;
+  }
+  build_strip<Dot, kVectors * 8>(args, dot, channel);
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
@@ -154,13 +158,6 @@ void depthwise(const DepthwiseArgs& args) {
     for (; channel + 16 < args.channel_count; channel += 32) depthwise_block<Dot, 4>(args, stage, dot, channel);
   }
   for (; channel < args.channel_count; channel += 16) depthwise_block<Dot, 2>(args, stage, dot, channel);
-}
-
-/// 16 channels as 8 + 8: the low halves of both 128-bit lanes, so that unpacks within lanes keep the channels together.
-inline I load_split(const std::uint8_t* from) {
-  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + 8));
-  return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
 }
 
 }  // namespace

@@ -75,6 +75,11 @@ ConvCase make_case(const ConvSpec& shape, const CaseOptions& options, std::mt199
     spec.requant.shift[channel] = draw(random, -31, -20);
     if (draw(random, 0, 1) == 0) spec.requant.multiplier[channel] = spec.requant.shift[channel] = 0;
   }
+  if (options.has_table) {
+    one.table.resize(256);
+    for (auto& byte : one.table) byte = static_cast<std::uint8_t>(random());
+  }
+  spec.output_table = one.table;
   spec.weights = one.weights;
   spec.bias = one.bias;
   return one;

@@ -15,6 +15,7 @@ struct ConvCase {
   std::vector<std::uint8_t> weights;
   std::vector<std::int32_t> bias;
   std::vector<std::uint8_t> input;
+  std::vector<std::uint8_t> table;
   [[nodiscard]] std::size_t out_bytes() const {
     return static_cast<std::size_t>(spec.batch) * spec.out_h * spec.out_w * spec.out_c;
   }
@@ -27,6 +28,7 @@ struct CaseOptions {
   bool per_channel = true;
   bool rectified = true;  ///< clamp_min == zero point of the output
   bool has_bias = true;
+  bool has_table = false;
   bool centred_weight_zero = false;  ///< u8: weight zero point 128, so that weights fit into s8
   RequantKind requant = RequantKind::plausible;
 };

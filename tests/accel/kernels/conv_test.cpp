@@ -69,6 +69,7 @@ CaseOptions random_options(Random& random) {
   options.per_channel = random.flip();
   options.rectified = random.flip();
   options.has_bias = random(0, 4) != 0;
+  options.has_table = random(0, 3) == 0;
   options.centred_weight_zero = random.flip();
   const std::int32_t kind = random(0, 9);
   options.requant = kind == 0   ? RequantKind::powers_of_two

@@ -56,7 +56,8 @@ TEST(TableSum, EqualsThePlainDefinition) {
         spec.requant.zero_point;
     ASSERT_EQ(wanted[777],
               static_cast<std::uint8_t>(std::clamp(first, spec.requant.clamp_min, spec.requant.clamp_max)));
-    for (const Level level : {Level::avx2, Level::avx_vnni, Level::avx512_vnni, Level::neon, Level::neon_dot}) {
+    for (const Level level :
+         {Level::avx2, Level::avx_vnni, Level::avx256_vnni, Level::avx512_vnni, Level::neon, Level::neon_dot}) {
       if (!level_supported(level)) continue;
       const auto kernel = make_table_sum(spec, level);
       kernel->run(a.data(), b.data(), got.data(), a.size(), pool);

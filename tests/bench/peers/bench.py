@@ -23,6 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # Hidden from a worker's CPUID by cpumask.c, and from glibc's own dispatch, which runs before it, by this.
 TUNABLES = 'glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ,-AVX512CD'
 MODES = ('avxvnni', 'avx2', 'native')
+# Our worker alone, at a level forced by WAYSIDE_CPU_LEVEL: a stand-in for avxvnni on processors that have its instructions
+# in the encoding of AVX512VL only. No peer has such kernels.
+OURS_ALONE = {'avx256vnni': 'avx256_vnni'}
+STAND_IN = {'avxvnni': 'avx256vnni'}
 # No inference of the measured models takes longer than a second on one core, not even ten times slowed by neighbours.
 ANSWER_LIMIT_S = 120
 # Spinning threads of the engine measured before must have gone to sleep.
@@ -41,8 +45,13 @@ class Worker:
         env = dict(os.environ, OMP_NUM_THREADS=str(threads))
         if name in options.ours:
             env['LD_LIBRARY_PATH'] = options.libraries
-        if mode != 'native':
+        if mode in OURS_ALONE:
+            env['WAYSIDE_CPU_LEVEL'] = OURS_ALONE[mode]
+        elif mode != 'native':
             env.update(CPUMASK=mode, LD_PRELOAD=os.path.join(options.peers, 'libcpumask.so'), GLIBC_TUNABLES=TUNABLES)
+            if options.patched:
+                env.update(CPUMASK_PATCHED='1', LD_LIBRARY_PATH=os.path.join(options.patched, 'lib'))
+                command = [masked(word, options) for word in command]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True,
                                         stderr=open(self.log_path, 'w'), start_new_session=True, preexec_fn=prefer)
         self.info = {}
@@ -67,6 +76,11 @@ class Worker:
         line = self.process.stdout.readline().split()
         timer.cancel()
         return line
+
+    def belief(self):
+        """What the engine found out about the processor, where it says so."""
+        with open(self.log_path, errors='replace') as log:
+            return next((line.strip() for line in log if line.startswith('believes: ')), '')
 
     def ask(self, question):
         if self.failure:
@@ -97,6 +111,25 @@ class Worker:
         return {'min_us': ordered[0], 'median_us': statistics.median(ordered),
                 'p95_us': ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 'runs': len(ordered),
                 'load_ms': self.info['load_ms'], 'peak_rss_kib': int(answer[1])}
+
+
+def masked(word, options):
+    """The copy of a program or library in which CPUID traps, where there is one."""
+    if os.path.isabs(word):
+        for copy in (word.strip('/').replace('/', '_'), os.path.join('lib', os.path.basename(word))):
+            if os.path.isfile(os.path.join(options.patched, copy)):
+                return os.path.join(options.patched, copy)
+    return word
+
+
+def make_patched(options):
+    """Copies of all workers and their libraries in which CPUID traps."""
+    folder = os.path.join(options.peers, 'patched')
+    library = (sorted(glob.glob('/usr/lib/*/libonnxruntime.so.1*')) or [''])[-1]
+    programs = list(options.ours.values()) + sorted(glob.glob(os.path.join(options.peers, 'worker_*')))
+    env = dict(os.environ, LD_LIBRARY_PATH=options.libraries)
+    done = subprocess.run([sys.executable, os.path.join(HERE, 'patch_cpuid.py'), folder, *programs, '--', library], env=env)
+    return folder if done.returncode == 0 else ''
 
 
 def prefer():
@@ -200,6 +233,8 @@ def measure(model, mode, threads, engines, options, say):
     """One row of the result: all engines on one model, interleaved."""
     workers = []
     for name, command in engines.items():
+        if mode in OURS_ALONE and name not in options.ours:
+            continue
         filled = [word.replace('{model}', model.path).replace('{threads}', str(threads)) for word in command]
         workers.append(Worker(name, filled, threads, mode, options))
         if not workers[-1].failure and name in ('wayside', 'xnnpack', 'tflite'):
@@ -226,6 +261,8 @@ def measure(model, mode, threads, engines, options, say):
     for worker in workers:
         if worker.failure:
             say(f'{model.name}, {mode}, {threads} thread(s): {worker.name} {worker.failure}')
+        elif worker.belief():
+            options.beliefs[mode, worker.name] = worker.belief()
     ours = figures.pop('wayside')
     row = {'model': model.name, 'mode': mode, 'threads': threads, 'mmac': model.macs / 1e6,
            'traffic_bytes': model.traffic_bytes, 'rounds': rounds, 'ours_us': ours['min_us'] if ours else None,
@@ -254,13 +291,20 @@ def usable_modes(wanted, options, say):
         if mode == 'native' and need not in options.peak:
             report.PEAK_OF_MODE['native'] = need = 'avxvnni_gmacs' if 'avxvnni_gmacs' in options.peak else 'avx2_maddubs_gmacs'
         if need not in options.peak:
-            say(f'mode {mode} left out: this processor lacks it')
+            instead = STAND_IN.get(mode)
+            usable = instead is not None and report.PEAK_OF_MODE[instead] in options.peak
+            say(f'mode {mode} left out: this processor lacks it' +
+                (f'; {instead}, a stand-in for it, is measured with our engine alone' if usable else ''))
+            modes += [instead] if usable and instead not in wanted else []
             continue
-        if mode != 'native':
+        if mode != 'native' and mode not in OURS_ALONE:
             env = dict(os.environ, CPUMASK=mode, LD_PRELOAD=os.path.join(options.peers, 'libcpumask.so'))
-            if subprocess.run(['/bin/true'], env=env, stderr=subprocess.DEVNULL).returncode:
-                say(f'mode {mode} left out: this machine cannot hide CPUID bits (no CPUID faulting)')
-                continue
+            if not options.patched and subprocess.run(['/bin/true'], env=env, stderr=subprocess.DEVNULL).returncode:
+                options.patched = make_patched(options)
+                if not options.patched:
+                    say(f'mode {mode} left out: CPUID bits can be hidden neither by faulting nor in patched copies')
+                    continue
+                say('CPUID bits are hidden in patched copies of the engines (this processor has no CPUID faulting)')
         modes.append(mode)
     return modes
 
@@ -298,11 +342,12 @@ def arguments():
     parser.add_argument('--full', action='store_true')
     parser.add_argument('--budget-s', type=float, default=420)
     options = parser.parse_args()
+    options.patched, options.beliefs = '', {}
     options.ours = {'wayside': options.worker, **dict(item.split('=', 1) for item in options.also)}
     options.rounds, options.burst, options.row_s = (25, 8, 60) if options.full else (40, 6, 4)
     for mode in options.modes.split(','):
-        if mode not in MODES:
-            parser.error(f"unknown mode '{mode}'; there are: {', '.join(MODES)}")
+        if mode not in MODES + tuple(OURS_ALONE):
+            parser.error(f"unknown mode '{mode}'; there are: {', '.join(MODES + tuple(OURS_ALONE))}")
     for count in options.threads.split(','):
         if not count.isdigit() or not 1 <= int(count) <= os.cpu_count():
             parser.error(f"threads '{count}': this machine has 1 to {os.cpu_count()}")
@@ -336,6 +381,8 @@ def main():
                     continue
                 rows.append(measure(model, mode, threads, engines, options, say))
                 print(report.progress(rows[-1]), file=sys.stderr, flush=True)
+    for (mode, name), belief in options.beliefs.items():
+        say(f'mode {mode}: {name} {belief}')
     if late:
         say(f'{len(late)} rows not measured, the time of the quick form was used up (--full measures all): ' + ', '.join(late))
     options.peak = measured_peak(options)

@@ -4,7 +4,8 @@ import math
 
 # The measured limit that a row's share refers to. avx2: the chain through saturating 16-bit sums, the fastest arithmetic on
 # bytes that plain AVX2 has (the exact one is a fifth slower). native: the 512-bit dot product; AMX can exceed it.
-PEAK_OF_MODE = {'native': 'avx512vnni_gmacs', 'avxvnni': 'avxvnni_gmacs', 'avx2': 'avx2_maddubs_gmacs'}
+PEAK_OF_MODE = {'native': 'avx512vnni_gmacs', 'avxvnni': 'avxvnni_gmacs', 'avx2': 'avx2_maddubs_gmacs',
+                'avx256vnni': 'avx256vnni_gmacs'}
 # tflite without XNNPACK is the reference of results, load time and memory, never a bar of speed.
 RIVALS = ('xnnpack', 'onnxruntime', 'onednn')
 # Below this correlation with TFLite's reference kernels a peer does not compute the model (saturated or clipped products).

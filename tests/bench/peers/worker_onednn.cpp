@@ -62,6 +62,7 @@ struct Dn : Peer {
   }
   bool load(const std::string& m, int th) override {
     omp_set_num_threads(th);
+    fprintf(stderr, "believes: effective ISA %#x\n", static_cast<unsigned>(get_effective_cpu_isa()));
     if (!g.load(m)) return false;
     for (int i : g.inputs) {
       auto& t = g.t[i];

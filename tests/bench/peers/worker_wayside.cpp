@@ -20,7 +20,7 @@ struct WaysideWorker : Peer {
       return false;
     }
     session = std::move(*loaded);
-    fprintf(stderr, "wayside: %s\n", cpu->describe().c_str());
+    fprintf(stderr, "believes: %s\n", cpu->describe().c_str());
     fill();
     return true;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Peer: XNNPACK alone (subgraph API), fed from .flat -- what TFLite's delegate does, minus the interpreter.
+#include <cpuinfo.h>
 #include <pthreadpool.h>
 #include <xnnpack.h>
 #include <cmath>
@@ -24,6 +25,9 @@ struct Xnn : Peer {
   bool load(const std::string& m, int th) override {
     if (!g.load(m)) return false;
     CK(xnn_initialize(nullptr));
+    if (cpuinfo_initialize())
+      fprintf(stderr, "believes: avx512vnni %d, avx512f %d, avxvnni %d, avx2 %d\n", cpuinfo_has_x86_avx512vnni(),
+              cpuinfo_has_x86_avx512f(), cpuinfo_has_x86_avxvnni(), cpuinfo_has_x86_avx2());
     xnn_subgraph_t sg;
     uint32_t next = 0;
     CK(xnn_create_subgraph(g.inputs.size() + g.outputs.size(), 0, &sg));
