@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -78,8 +79,21 @@ class Session {
   virtual base::Result<void> run() = 0;
 };
 
+namespace cpu {
+class ThreadPool;
+}
+
+/// Where the CPU engine's threads may run. On processors whose cores are all alike, big means one thread per core and
+/// little is the same as any.
+enum class CoreChoice : std::uint8_t { any, big, little };
+
 struct SessionOptions {
-  unsigned thread_count = 1;  ///< 0: one per core
+  unsigned thread_count = 1;                      ///< of the CPU engine; 0: one per core
+  std::chrono::microseconds spin{50};             ///< see cpu::ThreadPoolOptions; 0 saves power
+  CoreChoice cores = CoreChoice::any;             ///< else the caller of run() is moved there too, at its first run
+  std::shared_ptr<cpu::ThreadPool> threads = {};  ///< shared with other sessions; replaces the three above
+  int priority = 0;        ///< where threads are shared: higher runs go first, also between the layers of others
+  bool split_all = false;  ///< uses all threads for small operators too, where they cost time; for tests
 };
 
 /// A back end that is present on this machine.
@@ -98,5 +112,8 @@ class Accelerator {
 
 /// The INT8 CPU engine (accel/cpu); always present.
 std::unique_ptr<Accelerator> make_cpu_accelerator();
+/// Threads for several sessions of the CPU engine: as many work at a time as thread_count says, however many sessions
+/// there are; the others wait for their turn. Lives as long as the last that has it.
+std::shared_ptr<cpu::ThreadPool> make_cpu_threads(const SessionOptions& options);
 
 }  // namespace wayside::accel

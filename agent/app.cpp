@@ -87,12 +87,19 @@ base::Result<std::unique_ptr<accel::Accelerator>> choose_accelerator(const Model
                                 wanted, names));
 }
 
+accel::CoreChoice core_choice(std::string_view name) {
+  if (name == "big") return accel::CoreChoice::big;
+  return name == "little" ? accel::CoreChoice::little : accel::CoreChoice::any;
+}
+
 base::Result<std::unique_ptr<Detector>> load_detector(const ModelConfig& model, std::uint16_t model_index,
                                                       accel::Accelerator& accelerator) {
   DetectorOptions options;
   options.file = model.file;
   options.card = model.card;
   options.thread_count = static_cast<unsigned>(model.threads);
+  options.spin = std::chrono::microseconds(model.spin_us);
+  options.cores = core_choice(model.cores);
   if (model.score_threshold) options.score_threshold = static_cast<float>(*model.score_threshold);
   options.labels = model.labels;
   options.model_index = model_index;

@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kPublishPolicies = {"every", "on_change"};
 constexpr std::array<std::string_view, 4> kLogLevels = {"debug", "info", "warn", "error"};
+/// See accel::CoreChoice.
+constexpr std::array<std::string_view, 3> kCoreChoices = {"any", "big", "little"};
 /// The pipeline runs one model on each frame; the key is a list, so that files stay valid when there can be more.
 constexpr std::size_t kMaxModels = 1;
 
@@ -63,6 +65,10 @@ void visit_model(FieldVisitor& v, ModelConfig& c) {
          TextKind::path);
   v.texts({"accelerator", "Accelerators in order of preference (see `wayside devices`)"}, c.accelerator);
   v.integer({"threads", "CPU threads; 0: one per core"}, c.threads, {0, 16});
+  v.integer({"spin_us", "How long CPU threads wait awake for more work; 0 saves power and costs a little speed"},
+            c.spin_us, {0, 10'000});
+  v.choice({"cores", "CPU cores to use where they differ: any, big (the fast ones) or little (the frugal ones)"},
+           c.cores, kCoreChoices);
   v.number({"rate_hz", "At most this many frames per second; 0: all"}, c.rate_hz, {0, 1000});
   v.optional_number({"score_threshold", "Weaker detections are not reported; default: the model card's"},
                     c.score_threshold, {0, 1});

@@ -52,6 +52,8 @@ struct ModelConfig {
   std::string card;
   std::vector<std::string> accelerator = {"cpu-int8"};
   std::int64_t threads = 1;
+  std::int64_t spin_us = 50;
+  std::string cores = "any";  ///< any | big | little
   double rate_hz = 0;
   std::optional<double> score_threshold;
   std::vector<std::string> labels;

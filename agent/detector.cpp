@@ -45,7 +45,8 @@ Detector::Detector(std::unique_ptr<accel::Session> session, accel::Preprocessor 
 
 base::Result<std::unique_ptr<Detector>> Detector::create(const DetectorOptions& options,
                                                          accel::Accelerator& accelerator, base::Clock& clock) {
-  auto session = accelerator.load(options.file, {.thread_count = options.thread_count});
+  auto session = accelerator.load(options.file,
+                                  {.thread_count = options.thread_count, .spin = options.spin, .cores = options.cores});
   if (!session) return with_file(std::move(session).error(), options.file);
   auto card = find_card(options, **session);
   if (!card) return with_file(std::move(card).error(), options.file);

@@ -2,6 +2,7 @@
 // Detector: one model in the pipeline: JPEG decode, pre-processing, inference, post-processing, label filter.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,9 +20,11 @@
 namespace wayside::agent {
 
 struct DetectorOptions {
-  std::filesystem::path file;              ///< the .tflite
-  std::filesystem::path card{};            ///< empty: found beside the model, or derived from it
-  unsigned thread_count = 1;               ///< 0: one per core
+  std::filesystem::path file;          ///< the .tflite
+  std::filesystem::path card{};        ///< empty: found beside the model, or derived from it
+  unsigned thread_count = 1;           ///< 0: one per core
+  std::chrono::microseconds spin{50};  ///< see accel::SessionOptions
+  accel::CoreChoice cores = accel::CoreChoice::any;
   std::optional<float> score_threshold{};  ///< 0..1; absent: the card's
   std::vector<std::string> labels{};       ///< only these are reported; empty: all
   std::uint16_t model_index = 0;           ///< copied into the reports

@@ -4,7 +4,9 @@
 
 #include <format>
 
+#include "accel/cpu/core_choice.h"
 #include "accel/cpu/kernels/kernels.h"
+#include "accel/cpu/thread_pool.h"
 #include "base/mapped_file.h"
 
 namespace wayside::accel {
@@ -40,5 +42,13 @@ class CpuAccelerator final : public Accelerator {
 }  // namespace cpu
 
 std::unique_ptr<Accelerator> make_cpu_accelerator() { return std::make_unique<cpu::CpuAccelerator>(); }
+
+std::shared_ptr<cpu::ThreadPool> make_cpu_threads(const SessionOptions& options) {
+  cpu::ThreadPoolOptions wanted{.thread_count = options.thread_count, .spin = options.spin};
+  if (options.cores != CoreChoice::any) {
+    wanted.cores = cpu::allowed(cpu::choose_cores(cpu::read_cores("/sys"), options.cores));
+  }
+  return std::make_shared<cpu::ThreadPool>(wanted);
+}
 
 }  // namespace wayside::accel

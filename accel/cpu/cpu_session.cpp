@@ -11,6 +11,7 @@
 #include "accel/cpu/memory_planner.h"
 #include "accel/cpu/model_reader.h"
 #include "accel/cpu/ops/op_table.h"
+#include "accel/cpu/work_split.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -43,8 +44,12 @@ PreparedOp copy_of(std::size_t byte_count) {
 /// Builds a session in four passes: prepare operators, give tensors the same place as their aliases, plan, bind.
 class CpuSession::Builder {
  public:
-  Builder(CpuSession& session, Graph graph, Level level)
-      : session_(session), graph_(std::move(graph)), level_(level), place_of_(graph_.tensors.size()) {
+  Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options)
+      : session_(session),
+        graph_(std::move(graph)),
+        level_(level),
+        options_(options),
+        place_of_(graph_.tensors.size()) {
     std::iota(place_of_.begin(), place_of_.end(), 0);
   }
 
@@ -72,6 +77,7 @@ class CpuSession::Builder {
   [[nodiscard]] std::vector<MemoryPlanner::Block> tensor_lifetimes() const;
   void copy_constants();
   void bind();
+  void choose_parallel();
   void describe_interface();
   [[nodiscard]] std::byte* address_of(std::int32_t tensor) const;
   static Result<AlignedBytes> allocate(std::size_t bytes, std::string_view what);
@@ -79,6 +85,7 @@ class CpuSession::Builder {
   CpuSession& session_;
   Graph graph_;
   Level level_;
+  const SessionOptions& options_;
   std::vector<std::int32_t> place_of_;       // tensor -> the tensor whose memory it uses
   std::vector<std::size_t> offset_of_;       // of places, in arena_ or constants_
   std::vector<bool> constant_is_used_;       // by place
@@ -96,7 +103,7 @@ Result<void> CpuSession::Builder::prepare() {
 }
 
 Result<void> CpuSession::Builder::prepare_node(const Node& node) {
-  const NodeView view(graph_, node, level_, session_.pool_.thread_count());
+  const NodeView view(graph_, node, level_, session_.pool_->thread_count());
   WAYSIDE_TRY(PreparedOp prepared, node.entry->prepare(view));
   WAYSIDE_CHECK(count(prepared));
   const std::int32_t in = node.inputs[prepared.reads.front()], out = node.outputs.front();
@@ -235,6 +242,19 @@ void CpuSession::Builder::bind() {
     step.scratch = session_.arena_.get() + scratch_offset_[i];
     session_.steps_.push_back(std::move(step));
   }
+  choose_parallel();
+}
+
+void CpuSession::Builder::choose_parallel() {
+  std::vector<StepWork> work;
+  for (const auto& [node, number, prepared] : pending_) {
+    StepWork step{.mac_count = prepared.mac_count};
+    for (const std::uint32_t read : prepared.reads) step.moved_bytes += graph_.tensors[node->inputs[read]].byte_count();
+    for (const std::int32_t output : node->outputs) step.moved_bytes += graph_.tensors[output].byte_count();
+    work.push_back(step);
+  }
+  const auto chosen = worth_threads(work, {level_, session_.pool_->thread_count(), session_.pool_->spin()});
+  for (std::size_t i = 0; i < chosen.size(); ++i) session_.steps_[i].parallel = chosen[i] || options_.split_all;
 }
 
 void CpuSession::Builder::describe_interface() {
@@ -257,18 +277,23 @@ void CpuSession::AlignedDelete::operator()(std::byte* bytes) const {
 Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte> model, const SessionOptions& options,
                                                        Level level) {
   WAYSIDE_TRY(Graph graph, read_model(model));
-  std::unique_ptr<CpuSession> session(new CpuSession(options.thread_count));
-  WAYSIDE_CHECK(Builder(*session, std::move(graph), level).build());
+  auto threads = options.threads ? options.threads : make_cpu_threads(options);
+  std::unique_ptr<CpuSession> session(new CpuSession(std::move(threads), options.priority));
+  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options).build());
   return session;
 }
 
 void CpuSession::run_step(const Step& step) {
-  step.op->run({.inputs = step.inputs, .outputs = step.outputs, .scratch = step.scratch, .pool = pool_});
+  step.op->run({.inputs = step.inputs,
+                .outputs = step.outputs,
+                .scratch = step.scratch,
+                .pool = step.parallel ? *pool_ : alone_});
 }
 
-Result<void> CpuSession::run() {
+void CpuSession::run_steps(ThreadPool::Turn& turn) {
   using ProfileClock = std::chrono::steady_clock;
   for (const Step& step : steps_) {
+    turn.offer();
     if (profiler_ == nullptr) {
       run_step(step);
       continue;
@@ -277,6 +302,11 @@ Result<void> CpuSession::run() {
     run_step(step);
     profiler_->on_operator(step.number, ProfileClock::now() - start);
   }
+}
+
+Result<void> CpuSession::run() {
+  ThreadPool::Turn turn(*pool_, priority_);
+  run_steps(turn);
   return {};
 }
 

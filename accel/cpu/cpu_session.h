@@ -71,12 +71,16 @@ class CpuSession final : public Session {
     std::vector<const std::byte*> inputs;
     std::vector<std::byte*> outputs;
     std::byte* scratch = nullptr;
+    bool parallel = false;  // worth the pool's threads
   };
 
-  explicit CpuSession(unsigned thread_count) : pool_(thread_count) {}
+  CpuSession(std::shared_ptr<ThreadPool> pool, int priority) : pool_(std::move(pool)), priority_(priority) {}
   void run_step(const Step& step);
+  void run_steps(ThreadPool::Turn& turn);
 
-  ThreadPool pool_;
+  std::shared_ptr<ThreadPool> pool_;
+  int priority_ = 0;
+  ThreadPool alone_{1};  // for steps that are not worth more
   AlignedBytes arena_, constants_;
   std::vector<Step> steps_;
   std::vector<TensorInfo> inputs_, outputs_;

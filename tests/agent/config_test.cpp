@@ -71,6 +71,20 @@ TEST_F(ConfigFile, RangesTypesAndMissingKeysAreNamed) {
               HasSubstr("log.level: must be one of debug, info, warn, error, not 'loud'"));
 }
 
+TEST_F(ConfigFile, ThreadsOfAModelHaveRangesAndNames) {
+  const auto config = load(kMinimal, {{"models.0.threads", "4"}, {"models.0.spin_us", "0"}, {"models.0.cores", "big"}});
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->models[0].threads, 4);
+  EXPECT_EQ(config->models[0].spin_us, 0);
+  EXPECT_EQ(config->models[0].cores, "big");
+  EXPECT_THAT(error_of(kMinimal, {{"models.0.spin_us", "10001"}}),
+              HasSubstr("models.0.spin_us: must be between 0 and 10000, not 10001"));
+  EXPECT_THAT(error_of(kMinimal, {{"models.0.cores", "huge"}}),
+              HasSubstr("models.0.cores: must be one of any, big, little, not 'huge'"));
+  EXPECT_THAT(error_of(kMinimal, {{"models.0.core", "big"}}), HasSubstr("did you mean 'cores'?"));
+  EXPECT_THAT(error_of(kMinimal, {{"models.0.spin_ms", "5"}}), HasSubstr("did you mean 'spin_us'?"));
+}
+
 TEST_F(ConfigFile, IdsThatWouldEscapeTheirTopicAreRefused) {
   EXPECT_THAT(error_of("version: 1\ndevice: {id: \"a/b\"}\nmodels: [{file: x}]\n"), HasSubstr("device.id \"a/b\""));
   EXPECT_THAT(error_of("version: 1\nmodels: [{file: x}, {file: y}]\n"),

@@ -26,7 +26,8 @@ std::vector<Level> supported_levels() {
 }
 
 Result<std::unique_ptr<accel::Session>> load_model(std::span<const std::uint8_t> model, const EngineSetup& setup) {
-  return accel::cpu::CpuSession::create(std::as_bytes(model), {.thread_count = setup.thread_count}, setup.level);
+  return accel::cpu::CpuSession::create(std::as_bytes(model), {.thread_count = setup.thread_count, .split_all = true},
+                                        setup.level);
 }
 
 Result<void> run_model(accel::Session& session, std::span<const std::vector<std::uint8_t>> inputs) {

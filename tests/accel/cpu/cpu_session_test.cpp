@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "tests/accel/cpu/allocation_counter.h"
 #include "tests/accel/model_builder.h"
@@ -20,7 +22,7 @@ using testing::small_model;
 
 std::unique_ptr<CpuSession> create(const ModelBuilder& model, unsigned thread_count = 1) {
   const auto bytes = model.build();  // freed on return: the session must not need it
-  auto session = CpuSession::create(bytes, {.thread_count = thread_count}, best_level());
+  auto session = CpuSession::create(bytes, {.thread_count = thread_count, .split_all = true}, best_level());
   EXPECT_TRUE(session) << session.error().message;
   return session ? std::move(*session) : nullptr;
 }
@@ -85,6 +87,34 @@ TEST(CpuSessionTest, RunAllocatesNothing) {
     for (int i = 0; i < 10; ++i) ASSERT_TRUE(session->run());
     EXPECT_EQ(testing::allocation_count(), before) << threads << " threads";
   }
+}
+
+TEST(CpuSessionTest, SessionsShareThreadsFromSeveralCallers) {
+  const auto threads = make_cpu_threads({.thread_count = 2});
+  const auto bytes = small_model().build();
+  const std::vector<int> picture(32, 55);
+  const auto alone = create(small_model());
+  set_input(*alone, 0, picture);
+  ASSERT_TRUE(alone->run());
+  std::vector<std::unique_ptr<CpuSession>> sessions;
+  for (int priority = 0; priority < 3; ++priority) {
+    auto session =
+        CpuSession::create(bytes, {.threads = threads, .priority = priority, .split_all = true}, best_level());
+    ASSERT_TRUE(session) << session.error().message;
+    sessions.push_back(std::move(*session));
+  }
+  std::vector<std::thread> callers;
+  std::atomic<int> wrong = 0;
+  for (auto& session : sessions) {
+    callers.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        set_input(*session, 0, picture);
+        if (!session->run() || output_of(*session) != output_of(*alone)) ++wrong;
+      }
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(CpuSessionTest, AReshapedInputAsOutputIsACopy) {

@@ -3,9 +3,13 @@
 #include "accel/cpu/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <thread>
+#include <vector>
 
 namespace wayside::accel::cpu {
 namespace {
@@ -27,6 +31,88 @@ TEST(ThreadPool, RunsEachIndexOnce) {
       ASSERT_TRUE(thread_in_range);
     }
   }
+}
+
+TEST(ThreadPool, SleepsBetweenJobsInTheModeThatSavesPower) {
+  ThreadPool pool({.thread_count = 2, .spin = std::chrono::microseconds(0)});
+  EXPECT_EQ(pool.spin().count(), 0);
+  std::atomic<std::size_t> sum = 0;
+  for (std::size_t round = 0; round < 200; ++round)
+    pool.for_each(5, [&](std::size_t index, unsigned) { sum += index; });
+  EXPECT_EQ(sum, 200U * 10);
+}
+
+TEST(ThreadPool, DoesNotSpinWithMoreThreadsThanCores) {
+  EXPECT_EQ(ThreadPool({.thread_count = 3, .cores = {0, 1}}).spin().count(), 0);
+  EXPECT_EQ(ThreadPool({.thread_count = 0, .cores = {0, 1}}).thread_count(), 2U);
+}
+
+TEST(ThreadPool, RunsOnlyOnTheGivenCores) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  unsigned core = 0;
+  while (!CPU_ISSET(core, &before)) ++core;
+  {
+    ThreadPool pool({.thread_count = 2, .cores = {core, 1023}});
+    const ThreadPool::Turn turn(pool, 0);
+    std::atomic<int> elsewhere = 0;
+    for (int round = 0; round < 50; ++round) {
+      pool.for_each(8, [&](std::size_t, unsigned) {
+        if (::sched_getcpu() != static_cast<int>(core)) ++elsewhere;
+      });
+    }
+    EXPECT_EQ(elsewhere, 0);
+  }
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+TEST(ThreadPoolTurn, OneAtATimeHoweverManyCallers) {
+  ThreadPool pool(2);
+  std::atomic<int> inside = 0, most = 0;
+  std::atomic<std::size_t> sum = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int round = 0; round < 100; ++round) {
+        ThreadPool::Turn turn(pool, caller % 2);
+        most = std::max<int>(most, ++inside);
+        pool.for_each(4, [&](std::size_t index, unsigned) { sum += index; });
+        --inside;  // offer() gives the turn away
+        turn.offer();
+        most = std::max<int>(most, ++inside);
+        pool.for_each(4, [&](std::size_t index, unsigned) { sum += index; });
+        --inside;
+      }
+    });
+  }
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(sum, 4U * 100 * 2 * 6);
+}
+
+TEST(ThreadPoolTurn, OnlyAHigherPriorityInterrupts) {
+  ThreadPool pool(1);
+  std::atomic<bool> equal_ran = false, higher_ran = false;
+  std::thread equal, higher;
+  {
+    ThreadPool::Turn turn(pool, 5);
+    equal = std::thread([&] {
+      const ThreadPool::Turn mine(pool, 5);
+      equal_ran = true;
+    });
+    higher = std::thread([&] {
+      const ThreadPool::Turn mine(pool, 6);
+      higher_ran = true;
+    });
+    while (!higher_ran) {
+      turn.offer();
+      std::this_thread::yield();
+    }
+    EXPECT_FALSE(equal_ran);
+  }
+  equal.join();
+  higher.join();
+  EXPECT_TRUE(equal_ran);
 }
 
 TEST(ThreadPool, BoundsTheThreadCount) {
