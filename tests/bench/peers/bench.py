@@ -381,6 +381,10 @@ def main():
                     continue
                 rows.append(measure(model, mode, threads, engines, options, say))
                 print(report.progress(rows[-1]), file=sys.stderr, flush=True)
+    for row in rows:
+        for name, us in [('wayside', row['ours_us']), *row['peers_us'].items()]:
+            if us and 1e3 * row['mmac'] / us > 1.02 * row['threads'] * options.peak[report.PEAK_OF_MODE[row['mode']]]:
+                say(f"{row['model']}, {row['mode']}: {name} is faster than the mode allows: its instructions were not hidden")
     for (mode, name), belief in options.beliefs.items():
         say(f'mode {mode}: {name} {belief}')
     if late:

@@ -63,11 +63,22 @@ static void on_fault(int number, siginfo_t* info, void* context) {
   answer(r);
 }
 
-__attribute__((constructor)) static void init(void) {
-  const char* mode = getenv("CPUMASK");
+/// getenv() does not work yet where this runs before the C library's own start.
+static const char* variable(char** environment, const char* name) {
+  const size_t length = strlen(name);
+  for (; *environment; ++environment) {
+    if (!strncmp(*environment, name, length) && (*environment)[length] == '=') return *environment + length + 1;
+  }
+  return NULL;
+}
+
+__attribute__((constructor)) static void init(int count, char** arguments, char** environment) {
+  (void)count;
+  (void)arguments;
+  const char* mode = variable(environment, "CPUMASK");
   if (!mode || !*mode || !strcmp(mode, "native")) return;
   avx2_only = !strcmp(mode, "avx2");
-  patched = getenv("CPUMASK_PATCHED") != NULL;
+  patched = variable(environment, "CPUMASK_PATCHED") != NULL;
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = on_fault;

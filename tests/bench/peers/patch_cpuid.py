@@ -55,7 +55,8 @@ def copy_patched(path, to):
         file.write(image)
     shutil.copymode(path, to + '.part')
     os.replace(to + '.part', to)
-    print(f'patch_cpuid: {os.path.basename(path)}: {count} instructions', file=sys.stderr)
+    if count:
+        print(f'patch_cpuid: {os.path.basename(path)}: {count} instructions', file=sys.stderr)
 
 
 def needed(path):

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our own engine behind the benchmark's worker protocol.
 #include <algorithm>
+#include <format>
 
 #include "accel/accelerator.h"
+#include "accel/cpu/cpu_session.h"
 #include "tests/bench/peers/worker.h"
 
 namespace {
 
 using wayside::accel::DType;
+
+namespace cpu = wayside::accel::cpu;
+
+/// The least time of each operator.
+struct LeastTimes final : cpu::OperatorProfiler {
+  std::vector<std::chrono::nanoseconds> times;
+  void on_operator(std::size_t number, std::chrono::nanoseconds elapsed) override {
+    times[number] = std::min(times[number], elapsed);
+  }
+};
 
 struct WaysideWorker : Peer {
   std::unique_ptr<wayside::accel::Accelerator> cpu = wayside::accel::make_cpu_accelerator();
@@ -35,6 +47,29 @@ struct WaysideWorker : Peer {
   }
   void run() override {
     if (!session->run()) abort();
+  }
+  /// One line per operator, for a terminal: where the time goes.
+  std::string prof() override {
+    auto* profiled = dynamic_cast<cpu::CpuSession*>(session.get());
+    if (profiled == nullptr) return "none";
+    LeastTimes least;
+    least.times.assign(profiled->operators().size(), std::chrono::nanoseconds::max());
+    profiled->set_profiler(&least);
+    constexpr int kRuns = 30;
+    for (int i = 0; i < kRuns; ++i) run();
+    profiled->set_profiler(nullptr);
+    std::string text;
+    double total_us = 0;
+    for (const auto& op : profiled->operators()) {
+      const auto least_time = least.times[static_cast<std::size_t>(&op - profiled->operators().data())];
+      if (!op.runs || least_time == std::chrono::nanoseconds::max()) continue;
+      const double us = std::chrono::duration<double, std::micro>(least_time).count();
+      total_us += us;
+      text += std::format("{:>4} {:<20} {:<18} {:<18} {:>9.1f} us {:>6.1f} GMAC/s\n", op.index, op.name,
+                          cpu::to_string(op.input_shape), cpu::to_string(op.output_shape), us,
+                          static_cast<double>(op.mac_count) / (1e3 * us));
+    }
+    return text + std::format("total {:.1f} us", total_us);
   }
   std::vector<float> out() override {
     fill();  // a run may use the input's memory for intermediate results
