@@ -69,6 +69,7 @@ inline void finish_pixel_any(const int32x4_t (&sums)[kVectors], const RequantBlo
                              const StageVectors& stage, std::uint8_t* out, std::size_t count) {
   switch (mode) {
     case RequantMode::floating:
+    case RequantMode::floating_signed:
     case RequantMode::rectified: finish_pixel<RequantMode::rectified>(sums, block, stage, out, count); return;
     case RequantMode::symmetric: finish_pixel<RequantMode::symmetric>(sums, block, stage, out, count); return;
     case RequantMode::general: finish_pixel<RequantMode::general>(sums, block, stage, out, count); return;

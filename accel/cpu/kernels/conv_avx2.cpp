@@ -28,10 +28,11 @@ class WordDot {
     store(to + 32, _mm256_unpackhi_epi16(first, second));
   }
 
-  template <Part kPart, class Source>
-  [[nodiscard]] Column<2> column(Source source) const {
+  template <Part kPart>
+  [[nodiscard, gnu::always_inline]] Column<2> column(const std::uint8_t* row0, const std::uint8_t* row1,
+                                                     const std::uint8_t* row2, const std::uint8_t* row3) const {
     static_assert(kPart == Part::whole);
-    const I r0 = widen(source(0)), r1 = widen(source(1)), r2 = widen(source(2)), r3 = widen(source(3));
+    const I r0 = word(row0), r1 = word(row1), r2 = word(row2), r3 = word(row3);
     return {{{_mm256_unpacklo_epi16(r0, r1), _mm256_unpackhi_epi16(r0, r1)},
              {_mm256_unpacklo_epi16(r2, r3), _mm256_unpackhi_epi16(r2, r3)}}};
   }
@@ -48,6 +49,11 @@ class WordDot {
   }
 
  private:
+  /// Zero points are in the bias where rows roll.
+  [[nodiscard]] I word(const std::uint8_t* from) const {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return _mm256_cvtepu8_epi16(_mm_xor_si128(bytes, flip_));
+  }
   [[nodiscard]] I widen(const std::uint8_t* from) const {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     return _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_xor_si128(bytes, flip_)), zero_point_);
@@ -60,7 +66,11 @@ class WordDot {
 }  // namespace
 
 const Isa& avx2_isa() {
-  static const Isa isa = make_isa<WordDot>(Level::avx2);
+  static const Isa isa = [] {
+    Isa made = make_isa<WordDot>(Level::avx2);
+    made.zero_in_bias = true;
+    return made;
+  }();
   return isa;
 }
 

@@ -35,7 +35,8 @@ struct ColumnReader {
   void read(Z (&column)[kVectors], const std::uint8_t* const* rows, std::size_t offset) const {
     if constexpr (kVectors == 2) {
       const auto row = [&](std::size_t slot) {
-        return _mm256_maskz_loadu_epi8(count == 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1, rows[slot] + offset);
+        const std::uint8_t* from = rows[slot] + offset;
+        return count == kLanes ? load(from) : _mm256_maskz_loadu_epi8((__mmask32{1} << count) - 1, from);
       };
       const Z first = _mm512_inserti64x4(_mm512_castsi256_si512(row(0)), row(1), 1);
       const Z second = _mm512_inserti64x4(_mm512_castsi256_si512(row(2)), row(3), 1);
@@ -43,7 +44,9 @@ struct ColumnReader {
       column[1] = _mm512_xor_si512(_mm512_permutex2var_epi8(first, order[1], second), flip);
     } else {
       const auto row = [&](std::size_t slot) {
-        return _mm_maskz_loadu_epi8(static_cast<__mmask16>((1U << count) - 1), rows[slot] + offset);
+        const std::uint8_t* from = rows[slot] + offset;
+        return count == kLanes ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(from))
+                               : _mm_maskz_loadu_epi8(static_cast<__mmask16>((1U << count) - 1), from);
       };
       const __m256i first = _mm256_inserti128_si256(_mm256_castsi128_si256(row(0)), row(1), 1);
       const __m256i second = _mm256_inserti128_si256(_mm256_castsi128_si256(row(2)), row(3), 1);
@@ -53,116 +56,120 @@ struct ColumnReader {
   }
 };
 
-/// The rows of one block of channels, column by column: each column is read once and added to the (up to) three pixels
-/// of each row that it touches. `pending[0]` still lacks this column, `pending[1]` this and the next.
-template <RequantMode kMode, int kStride, int kVariants, int kVectors>
+/// As rolling_rows of x86_ymm_rolling.h, with the weights in registers.
+template <RequantMode kMode, int kSets, int kStride, int kVariants, int kVectors>
 void rolling_rows_wide(const DepthwiseArgs& args, const WideStage& stage, const std::byte* weights,
                        const RequantBlock* block, std::size_t channel) {
   const ColumnReader<kVectors> reader(args.flip, args.channel_count - channel);
   const Z padding = _mm512_set1_epi8(static_cast<char>(args.zero_byte ^ args.flip));
-  Z w[kVariants][3][kVectors];
+  Z w[kVariants][3][kVectors];  // the first set
 #pragma GCC unroll 2
   for (int variant = 0; variant < kVariants; ++variant) {
 #pragma GCC unroll 3
     for (int tap = 0; tap < 3; ++tap) {
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
-        w[variant][tap][v] = load_wide(weights + ((((variant * 3) + tap) * kVectors + v) * 64));
+        w[variant][tap][v] = load_wide(weights + (((((variant * 3) + tap) * kSets * kVectors) + v) * 64));
       }
     }
   }
-  const auto column_at = [&](std::size_t index, Z(&column)[kVectors]) {
-    const std::size_t x = index - args.pad_left;  // wraps around left of the picture
-    if (x < args.picture_columns) {
-      reader.read(column, args.rows, (x * args.channel_count) + channel);
+  const std::uint8_t* rows[4];
+  for (std::size_t slot = 0; slot < 4; ++slot) rows[slot] = args.rows[slot] + channel;
+  const std::size_t step = args.channel_count, pad_left = args.pad_left, picture_columns = args.picture_columns;
+  const auto column_at = [&](std::size_t index, Z(&column)[kVectors]) __attribute__((always_inline)) {
+    const std::size_t x = index - pad_left;  // wraps around left of the picture
+    if (x < picture_columns) [[likely]] {
+      reader.read(column, rows, x * step);
     } else {
-      for (auto& vector : column) vector = padding;
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) column[v] = padding;
     }
   };
-  const auto start = [&](Z(&sums)[kVectors][2], const Z(&column)[kVectors]) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-#pragma GCC unroll 2
-      for (int variant = 0; variant < kVariants; ++variant) {
-        sums[v][variant] = _mm512_dpbusd_epi32(load_wide(block[v].bias.data()), column[v], w[variant][0][v]);
-      }
+  const auto add = [&](Z sum, Z bytes, int variant, int tap, int v) __attribute__((always_inline)) {
+    sum = _mm512_dpbusd_epi32(sum, bytes, w[variant][tap][v]);
+    if constexpr (kSets == 2) {
+      const int index = (((((variant * 3) + tap) * kSets) + 1) * kVectors) + v;
+      sum = _mm512_dpbusd_epi32(sum, bytes, load_wide(weights + (index * 64)));
     }
-  };
-  const auto add = [&](Z(&to)[kVectors][2], const Z(&sums)[kVectors][2], const Z(&column)[kVectors], int tap) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-#pragma GCC unroll 2
-      for (int variant = 0; variant < kVariants; ++variant) {
-        to[v][variant] = _mm512_dpbusd_epi32(sums[v][variant], column[v], w[variant][tap][v]);
-      }
-    }
+    return sum;
   };
   std::uint8_t* out = args.out_rows[0] + channel;
   const std::size_t next_row = kVariants == 2 ? static_cast<std::size_t>(args.out_rows[1] - args.out_rows[0]) : 0;
-  const std::size_t count = args.channel_count - channel;
-  Z column[kVectors], first[kVectors][2], second[kVectors][2], done[kVectors][2];
-  column_at(0, column);
-  start(first, column);
-  if constexpr (kStride == 1) {
-    column_at(1, column);
-    add(second, first, column, 1);
-    start(first, column);
-  }
-  for (std::size_t x = 0; x < args.out_w; ++x, out += args.channel_count) {
-    if constexpr (kStride == 1) {
-      column_at(x + 2, column);
-      add(done, second, column, 2);
-      add(second, first, column, 1);
-    } else {
-      column_at((2 * x) + 1, column);
-      add(second, first, column, 1);
-      column_at((2 * x) + 2, column);
-      add(done, second, column, 2);
-    }
-    start(first, column);
-    if constexpr (kVariants == 1) {
+  const std::size_t count = step - channel;
+  Z column[kVectors], first[kVectors][kVariants] = {}, second[kVectors][kVariants] = {}, done[kVectors][2];
+  const std::size_t columns = (args.out_w - 1) * kStride + 3;
+  // A column in two steps for stride 2: an odd one, then the even one that completes a pixel.
+  for (std::size_t index = 0; index < columns; ++index) {
+    if (kStride == 2 && index > 0) {
+      column_at(index++, column);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) done[v][1] = done[v][0];
+      for (int v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 2
+        for (int r = 0; r < kVariants; ++r) second[v][r] = add(first[v][r], column[v], r, 1, v);
+      }
     }
+    column_at(index, column);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 2
+      for (int r = 0; r < kVariants; ++r) {
+        done[v][r] = add(second[v][r], column[v], r, 2, v);
+        if constexpr (kStride == 1) second[v][r] = add(first[v][r], column[v], r, 1, v);
+        first[v][r] = add(load_wide(block[v].bias.data()), column[v], r, 0, v);
+      }
+      if constexpr (kVariants == 1) done[v][1] = done[v][0];
+    }
+    if (index < 2) continue;
     finish_pixels<kMode, kVectors>(done, block, stage, out, out + next_row, count);
+    out += step;
   }
 }
 
-template <int kStride, int kVariants, int kVectors>
-void rolling_rows_wide_any(const DepthwiseArgs& args, const WideStage& stage, const std::byte* weights,
-                           const RequantBlock* block, std::size_t channel) {
-  switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
-    case RequantMode::floating:
-      rolling_rows_wide<RequantMode::floating, kStride, kVariants, kVectors>(args, stage, weights, block, channel);
-      return;
-    case RequantMode::rectified:
-      rolling_rows_wide<RequantMode::rectified, kStride, kVariants, kVectors>(args, stage, weights, block, channel);
-      return;
-    case RequantMode::symmetric:
-      rolling_rows_wide<RequantMode::symmetric, kStride, kVariants, kVectors>(args, stage, weights, block, channel);
-      return;
-    case RequantMode::general:
-      rolling_rows_wide<RequantMode::general, kStride, kVariants, kVectors>(args, stage, weights, block, channel);
-      return;
+template <RequantMode kMode, int kSets, int kVectors>
+void rolling_rows_wide_of(const DepthwiseArgs& args, const WideStage& stage, const std::byte* weights,
+                          const RequantBlock* block, std::size_t channel) {
+  const bool two = args.variant_count == 2;
+  if (args.stride_w == 1) {
+    if (two) {
+      rolling_rows_wide<kMode, kSets, 1, 2, kVectors>(args, stage, weights, block, channel);
+    } else {
+      rolling_rows_wide<kMode, kSets, 1, 1, kVectors>(args, stage, weights, block, channel);
+    }
+  } else if (two) {
+    rolling_rows_wide<kMode, kSets, 2, 2, kVectors>(args, stage, weights, block, channel);
+  } else {
+    rolling_rows_wide<kMode, kSets, 2, 1, kVectors>(args, stage, weights, block, channel);
   }
 }
 
 template <int kVectors>
 void block_vbmi(const DepthwiseArgs& args, const WideStage& stage, const VnniBytes& bytes, std::size_t channel) {
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
-  if (block->set_count != 1 || !rolls<VnniBytes>(args)) {
+  const RequantMode mode = block->floating != 0 ? RequantMode::floating : args.stage.mode;
+  // As rolling_block of x86_ymm_rolling.h.
+  if (!rolls<VnniBytes>(args) || (block->set_count == 2 && mode != RequantMode::floating)) {
     depthwise_block_wide<kVectors>(args, stage, bytes, channel);
     return;
   }
   const std::byte* weights = args.weights + (channel * args.packed_variants * args.kernel_w * 4 * args.packed_sets);
-  if (args.stride_w == 1 && args.variant_count == 2) {
-    rolling_rows_wide_any<1, 2, kVectors>(args, stage, weights, block, channel);
-  } else if (args.stride_w == 1) {
-    rolling_rows_wide_any<1, 1, kVectors>(args, stage, weights, block, channel);
-  } else if (args.variant_count == 2) {
-    rolling_rows_wide_any<2, 2, kVectors>(args, stage, weights, block, channel);
-  } else {
-    rolling_rows_wide_any<2, 1, kVectors>(args, stage, weights, block, channel);
+  if (block->set_count == 2) {
+    rolling_rows_wide_of<RequantMode::floating, 2, kVectors>(args, stage, weights, block, channel);
+    return;
+  }
+  switch (mode) {
+    case RequantMode::floating_signed: return;  // no such depthwise block
+    case RequantMode::floating:
+      rolling_rows_wide_of<RequantMode::floating, 1, kVectors>(args, stage, weights, block, channel);
+      return;
+    case RequantMode::rectified:
+      rolling_rows_wide_of<RequantMode::rectified, 1, kVectors>(args, stage, weights, block, channel);
+      return;
+    case RequantMode::symmetric:
+      rolling_rows_wide_of<RequantMode::symmetric, 1, kVectors>(args, stage, weights, block, channel);
+      return;
+    case RequantMode::general:
+      rolling_rows_wide_of<RequantMode::general, 1, kVectors>(args, stage, weights, block, channel);
+      return;
   }
 }
 

@@ -38,7 +38,10 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
   bool floating = true;
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) floating = floating && block[v].floating != 0;
-  switch (floating ? RequantMode::floating : args.stage.mode) {
+  switch (floating ? block_mode(*block, args.stage.mode) : args.stage.mode) {
+    case RequantMode::floating_signed:
+      finish_wide<RequantMode::floating_signed>(sums, block, stage, out, args.out_stride, left);
+      return;
     case RequantMode::floating:
       finish_wide<RequantMode::floating>(sums, block, stage, out, args.out_stride, left);
       return;

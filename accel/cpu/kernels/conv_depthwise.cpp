@@ -128,10 +128,10 @@ void DepthwiseConv::pack(const ConvSpec& spec, const std::vector<std::int64_t>& 
   }
 }
 
-/// Where activations stay unsigned bytes, their zero point goes into the bias.
+/// Where activations keep their zero point, it goes into the bias.
 std::int32_t DepthwiseConv::folded_bias(const ConvSpec& spec, std::size_t channel) const {
   const std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
-  if (isa_.element_bytes != 1) return bias;
+  if (isa_.element_bytes != 1 && !isa_.zero_in_bias) return bias;
   std::int32_t sum = 0;
   for (std::size_t w = channel; w < spec.weights.size(); w += spec.out_c) {
     sum += weight_value(spec, spec.weights[w]) - spec.weight_zero;
@@ -214,7 +214,7 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
   args.out_w = s.out_w;
   args.zero_byte = zero_byte_;
   args.flip = flip_;
-  args.zero_point = static_cast<std::int16_t>(zero_point_);
+  args.zero_point = isa_.zero_in_bias ? std::int16_t{0} : static_cast<std::int16_t>(zero_point_);
   args.weights = weights_.data();
   args.requant = requant_.data();
   args.strip = scratch;

@@ -26,7 +26,7 @@ constexpr std::size_t kBlockBytes = std::size_t{24} * 1024;
 constexpr std::size_t kMaxBlockRows = 192;
 constexpr std::size_t kMinBlockRows = 24;
 /// Beyond this many products a sum, requantisation is a small part of the work and not worth a proof at load.
-constexpr std::size_t kMaxFloatingK = 160;
+constexpr std::size_t kMaxFloatingK = 400;
 /// Blocks per thread below which the split is made even.
 constexpr std::size_t kEvenSplitBlocks = 8;
 
@@ -175,7 +175,8 @@ void GemmConv::pack(const ConvSpec& spec, const Sums& sums) {
     const bool half = channels - (block * kBlockLanes) <= kHalfBlock;
     const auto& channel_of = half ? isa_.gemm_half_channel : isa_.gemm_channel;
     RequantBlock& requant = requant_[block];
-    bool floating = stage_.mode == RequantMode::rectified && plan_.k_elements <= kMaxFloatingK;
+    bool floating = plan_.k_elements <= kMaxFloatingK &&
+                    (stage_.mode == RequantMode::rectified || stage_.mode == RequantMode::symmetric);
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
       const std::size_t index = (block * kBlockLanes) + channel_of[lane];
       const auto channel = index < channels ? static_cast<std::int32_t>(index) : -1;

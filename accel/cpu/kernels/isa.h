@@ -15,7 +15,8 @@ namespace wayside::accel::cpu {
 /// floor division:
 ///   x >= 0: floor((x*m + C) / 2^(31+e));   x < 0: floor((x*m + C - 2^31) / 2^(31+e)).
 enum class RequantMode : std::uint8_t {
-  floating,   ///< kernels choose it per block, see RequantBlock::floating
+  floating,         ///< kernels choose it per block, see RequantBlock::floating
+  floating_signed,  ///< the same where `symmetric` holds: rint(fma(x, scale, offset with the sign of x))
   rectified,  ///< clamp_min == zero_point: a negative sum is clamped whatever its rounding, the first line serves for
               ///< all
   symmetric,  ///< sign(x) * floor((|x|*m + C) / 2^(31+e)): equal unless |x|*m + C is a multiple of 2^(31+e), which
@@ -41,8 +42,9 @@ struct alignas(64) RequantBlock {
   std::array<std::int32_t, kBlockLanes> half;            ///< general only: 2^(e-1), 0 for e = 0
   std::array<std::int32_t, kBlockLanes> sign_mask;       ///< general only: -1, 0 for e = 0
   std::array<float, kBlockLanes> scale;                  ///< where floating: q = rint(fma(sum, scale, offset))
-  std::array<float, kBlockLanes> offset;                 ///< the output zero point is in it
-  /// Rectified layers only: every lane's single-precision form was proven equal to the integer form (FloatProof).
+  std::array<float, kBlockLanes> offset;                 ///< rectified: the output zero point is in it
+  /// Rectified and symmetric layers: every lane's single-precision form was proven equal to the integer form
+  /// (FloatProof).
   std::int32_t floating;
   /// Depthwise: how many weights add up to one; 2 where a weight less its zero point needs more than eight bits.
   std::int32_t set_count;
@@ -57,6 +59,12 @@ struct FloatProof {
   std::int32_t step_count = 0, zero_point = 0;  ///< step n belongs to the output value zero_point + n
   float scale = 0, offset = 0;
 };
+
+/// How a block of a layer of mode `mode` is requantised.
+[[nodiscard]] constexpr RequantMode block_mode(const RequantBlock& block, RequantMode mode) {
+  if (block.floating == 0) return mode;
+  return mode == RequantMode::rectified ? RequantMode::floating : RequantMode::floating_signed;
+}
 
 /// Clamps in the s8 domain; `flip` (0 or 0x80) turns the bytes into u8 at the end.
 struct OutputStage {
@@ -129,6 +137,7 @@ struct Isa {
   Level level = Level::reference;
   std::size_t element_bytes = 1;     ///< of an activation in a k_group: 4 / element_bytes are slots per group
   bool signed_activations = false;   ///< bytes are wanted as s8, not u8
+  bool zero_in_bias = false;         ///< element_bytes 2, depthwise: the input's zero point is folded as for bytes
   std::size_t depthwise_block = 16;  ///< channels per block; 32: with a block of 16 where no more than 16 are left
   std::array<std::uint8_t, kBlockLanes> gemm_channel{};            ///< lane -> channel in a block of 16
   std::array<std::uint8_t, kBlockLanes> gemm_half_channel{};       ///< the same for a last block of kHalfBlock channels

@@ -81,22 +81,28 @@ void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, Req
 
 bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant, const OutputStage& stage,
                     BoundedChannel bounded, const Isa& isa) {
+  const bool is_signed = stage.mode == RequantMode::symmetric;
+  const std::int32_t zero_point = is_signed ? 0 : stage.zero_point;
   block.scale[lane] = 0;
-  block.offset[lane] = stage.zero_point;
+  block.offset[lane] = static_cast<float>(zero_point);
   if (bounded.channel < 0 || requant.multiplier[bounded.channel] == 0) return true;
   const double multiplier = requant.multiplier[bounded.channel];
   const std::int32_t right = -requant.shift[bounded.channel];
   if (isa.float_is_exact == nullptr) return false;
   const double unit = std::ldexp(1.0, 31 + right);
   const double round = std::ldexp(1.0, 30) + std::ldexp(1.0, 30 + right);
-  FloatProof proof{.step = unit / multiplier, .start = -round / multiplier, .zero_point = stage.zero_point};
+  FloatProof proof{.step = unit / multiplier, .start = -round / multiplier, .zero_point = zero_point};
   // Steps that no sum reaches do not matter, but for the first of them, which must not come too early.
   const double reached = std::floor((static_cast<double>(bounded.sum_bound) - proof.start) / proof.step) + 1;
-  proof.step_count = static_cast<std::int32_t>(std::min<double>(stage.clamp_max - stage.zero_point, reached));
+  std::int32_t steps = stage.clamp_max - stage.zero_point;
+  if (is_signed) steps = std::max(steps, stage.zero_point - stage.clamp_min);  // the negative side is its mirror image
+  proof.step_count = static_cast<std::int32_t>(std::min<double>(steps, reached));
+  // A channel whose sums never reach the first step (quantisers leave such dead ones) is constant.
+  if (reached <= 1 && static_cast<double>(bounded.sum_bound) < proof.step + proof.start - 1) return true;
   // Beyond 2^21 a double cannot place a step between integers to within 1 / multiplier any more.
   if (proof.step * proof.step_count >= std::ldexp(1.0, 21)) return false;
   const auto scale = static_cast<float>(multiplier / unit);
-  const auto offset = static_cast<float>(stage.zero_point + ((round / unit) - 0.5));
+  const auto offset = static_cast<float>(zero_point + ((round / unit) - 0.5));
   const float scale_ulp = std::nextafter(scale, 1.0F) - scale;
   const float offset_ulp = std::nextafter(std::abs(offset), std::numeric_limits<float>::max()) - std::abs(offset);
   for (const auto& [scale_steps, offset_steps] : kFloatCandidates) {

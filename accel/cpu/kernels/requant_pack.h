@@ -24,8 +24,8 @@ struct BoundedChannel {
   std::int64_t sum_bound = 0;
 };
 
-/// Fills the single-precision constants of a lane of a rectified layer; false where no candidate is proven exact. Which
-/// layers are worth the proof is the drivers' choice.
+/// Fills the single-precision constants of a lane of a rectified or symmetric layer; false where no candidate is proven
+/// exact. Which layers are worth the proof is the drivers' choice.
 [[nodiscard]] bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant,
                                   const OutputStage& stage, BoundedChannel bounded, const Isa& isa);
 

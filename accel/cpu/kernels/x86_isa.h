@@ -42,7 +42,8 @@ inline void table_sum_all(const TableSumArgs& args) {
 
 inline void table_sum(const TableSumArgs& args) {
   switch (args.stage.mode) {
-    case RequantMode::floating: return;  // no such stage
+    case RequantMode::floating:
+    case RequantMode::floating_signed: return;  // no such stage
     case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
     case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
     case RequantMode::general: table_sum_all<RequantMode::general>(args); return;

@@ -48,17 +48,15 @@ class VnniBytes {
     }
   }
 
-  template <Part kPart, class Source>
-  auto column(Source source) const {
-    const auto row = [&](std::size_t slot) {
-      if constexpr (kPart == Part::whole) return load_split(source(slot));
-      return load(source(slot));
-    };
+  template <Part kPart>
+  [[gnu::always_inline]] Column<1> column(const std::uint8_t* r0, const std::uint8_t* r1, const std::uint8_t* r2,
+                                          const std::uint8_t* r3) const {
+    const auto row = [](const std::uint8_t* from) { return kPart == Part::whole ? load_split(from) : load(from); };
     const auto zip = [](I a, I b) {
       return kPart == Part::high_half ? _mm256_unpackhi_epi8(a, b) : _mm256_unpacklo_epi8(a, b);
     };
-    const I first = flipped(zip(row(0), row(1)));
-    const I second = flipped(zip(row(2), row(3)));
+    const I first = flipped(zip(row(r0), row(r1)));
+    const I second = flipped(zip(row(r2), row(r3)));
     return Column<1>{{{_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second)}}};
   }
 

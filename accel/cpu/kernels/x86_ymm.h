@@ -46,6 +46,18 @@ inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::si
     }
     return;
   }
+  if constexpr (kMode == RequantMode::floating_signed) {
+    const __m256 scale = _mm256_loadu_ps(&block.scale[lane]);
+    const __m256 offset = _mm256_loadu_ps(&block.offset[lane]);
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const __m256 x = _mm256_cvtepi32_ps(sums[i]);
+      const __m256 half = _mm256_or_ps(_mm256_and_ps(x, sign), offset);
+      sums[i] = _mm256_cvtps_epi32(_mm256_fmadd_ps(x, scale, half));
+    }
+    return;
+  }
   const I multiplier = load(&block.multiplier[lane]);
   const I multiplier_odd = load(&block.multiplier_odd[lane]);
   const I round_even = load(&block.round_even[lane / 2]);
@@ -182,7 +194,10 @@ inline void finish_tile_any(const GemmArgs& args, const StageVectors& stage, I (
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
-  switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
+  switch (block_mode(*block, args.stage.mode)) {
+    case RequantMode::floating_signed:
+      finish_tile<RequantMode::floating_signed, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
     case RequantMode::floating:
       finish_tile<RequantMode::floating, kRows>(sums, block, stage, out, args.out_stride, left);
       return;

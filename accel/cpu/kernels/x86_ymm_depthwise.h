@@ -123,15 +123,13 @@ void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const
   const std::size_t tap_bytes = args.group_count * 4;  // of one channel and set
   const std::byte* weights =
       args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes * args.packed_sets);
-  if (block->set_count == 1 && rolls<Dot>(args)) {
-    rolling_block<Dot, kVectors>(args, stage, dot, weights, block, channel);
-    return;
-  }
+  if (rolls<Dot>(args) && rolling_block<Dot, kVectors>(args, stage, dot, weights, block, channel)) return;
   build_strip<Dot, kVectors * 8>(args, dot, channel);
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
     switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
+      case RequantMode::floating_signed: break;  // depthwise layers that are not rectified are rare
       case RequantMode::floating:
         depthwise_row_any<Dot, RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
         break;

@@ -48,135 +48,164 @@ inline void finish_half(I (&sums)[2][kRows], const RequantBlock* block, const St
   }
 }
 
-template <class Dot, int kVariants>
-struct RollingSums {
-  I sums[2][kVariants];
+/// Column x of four rows of a picture, for those that lie outside it or too near to the end of readable memory.
+[[gnu::noinline]] void copy_column(const DepthwiseArgs& args, std::size_t channel, std::size_t x,
+                                   std::uint8_t (&copy)[4][32]) {
+  std::memset(copy, args.zero_byte, sizeof copy);
+  if (x >= args.picture_columns) return;
+  const std::size_t left = args.channel_count - channel;
+  for (std::size_t slot = 0; slot < 4; ++slot) {
+    const std::uint8_t* from = args.rows[slot] + (x * args.channel_count) + channel;
+    for (std::size_t i = 0; i < left && i < sizeof copy[slot]; ++i) copy[slot][i] = from[i];
+  }
+}
 
-  /// this = from + column * weights of one tap; weights: [variant][tap][group][block vector].
-  template <int kVectors, class From>
-  void add(From from, const Column<kGroupsOf3<Dot>>& column, const std::byte* weights, int tap) {
+/// Columns of the picture from which a whole vector can be read: all but perhaps the last few.
+template <class Dot, std::size_t kLanes>
+inline std::size_t whole_columns(const DepthwiseArgs& args, std::size_t channel) {
+  const std::size_t first_end = channel + Dot::read_bytes(kLanes);
+  if (args.readable_bytes < first_end) return 0;
+  const std::size_t whole = ((args.readable_bytes - first_end) / args.channel_count) + 1;
+  return whole < args.picture_columns ? whole : args.picture_columns;
+}
+
+/// from + column * weights of one tap; weights: [variant][tap][group][set][block vector].
+template <class Dot, int kVectors, int kSets>
+[[gnu::always_inline]] inline I add_tap(I from, const Column<kGroupsOf3<Dot>>& column, const std::byte* weights,
+                                        int variant, int tap, int v) {
+#pragma GCC unroll 2
+  for (int group = 0; group < kGroupsOf3<Dot>; ++group) {
+    const int index = ((((((variant * 3) + tap) * kGroupsOf3<Dot>)+group) * kSets) * kVectors) + v;
+#pragma GCC unroll 2
+    for (int set = 0; set < kSets; ++set) {
+      from = Dot::add(from, column.groups[group][v], load(weights + ((index + (set * kVectors)) * 32)));
+    }
+  }
+  return from;
+}
+
+/// `weights` and `block` are those of the part. Each column is added to the pixel that it completes, the one after it
+/// and (stride 1) the one after that: `second` lacks this column, `first` this and the next.
+template <class Dot, RequantMode kMode, Part kPart, int kSets, int kStride, int kVariants>
+void rolling_rows(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, const std::byte* weights,
+                  const RequantBlock* block, std::size_t channel) {
+  constexpr int kVectors = kPart == Part::whole ? 2 : 4;
+  constexpr std::size_t kSkip = kPart == Part::high_half ? 8 : 0;
+  alignas(32) std::uint8_t copy[4][32];
+  const std::size_t whole = whole_columns<Dot, kVectors * 8>(args, channel);
+  const std::size_t pad_left = args.pad_left;
+  const std::uint8_t *row0 = args.rows[0] + channel, *row1 = args.rows[1] + channel, *row2 = args.rows[2] + channel,
+                     *row3 = args.rows[3] + channel;
+  const std::size_t count = args.channel_count - channel - kSkip;
+  const std::size_t out_step = args.channel_count;
+  std::uint8_t* out = args.out_rows[0] + channel + kSkip;
+  const std::size_t next_row = kVariants == 2 ? static_cast<std::size_t>(args.out_rows[1] - args.out_rows[0]) : 0;
+  const auto column_at = [&](std::size_t index) __attribute__((always_inline)) {
+    const std::size_t x = index - pad_left;  // wraps around left of the picture
+    if (x < whole) [[likely]] {
+      const std::size_t offset = x * out_step;
+      return dot.template column<kPart>(row0 + offset, row1 + offset, row2 + offset, row3 + offset);
+    }
+    copy_column(args, channel, x, copy);
+    return dot.template column<kPart>(copy[0], copy[1], copy[2], copy[3]);
+  };
+  const auto tap = [&](I from, const Column<kGroupsOf3<Dot>>& column, int variant, int number, int v)
+                       __attribute__((always_inline)) {
+                         return add_tap<Dot, kVectors, kSets>(from, column, weights, variant, number, v);
+                       };
+  I first[2][kVariants] = {}, second[2][kVariants] = {}, done[2][kVariants];
+  const std::size_t columns = (args.out_w - 1) * kStride + 3;
+  // A column in two steps for stride 2: an odd one, then the even one that completes a pixel.
+  for (std::size_t index = 0; index < columns; ++index) {
+    if (kStride == 2 && index > 0) {
+      const auto odd = column_at(index++);
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) {
+#pragma GCC unroll 2
+        for (int variant = 0; variant < kVariants; ++variant) {
+          second[v][variant] = tap(first[v][variant], odd, variant, 1, v);
+        }
+      }
+    }
+    const auto column = column_at(index);
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
 #pragma GCC unroll 2
       for (int variant = 0; variant < kVariants; ++variant) {
-        I sum = from(v, variant);
-#pragma GCC unroll 2
-        for (int group = 0; group < kGroupsOf3<Dot>; ++group) {
-          const int index = ((((variant * 3) + tap) * kGroupsOf3<Dot>)+group) * kVectors + v;
-          sum = Dot::add(sum, column.groups[group][v], load(weights + (index * 32)));
-        }
-        sums[v][variant] = sum;
+        done[v][variant] = tap(second[v][variant], column, variant, 2, v);
+        if constexpr (kStride == 1) second[v][variant] = tap(first[v][variant], column, variant, 1, v);
+        first[v][variant] = tap(load(&block->bias[v * 8]), column, variant, 0, v);
       }
     }
-  }
-};
-
-/// `weights` and `block` are those of the part.
-template <class Dot, RequantMode kMode, Part kPart, int kStride, int kVariants>
-void rolling_rows(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, const std::byte* weights,
-                  const RequantBlock* block, std::size_t channel) {
-  constexpr int kVectors = kPart == Part::whole ? 2 : 4;
-  constexpr std::size_t kLanes = kVectors * 8;
-  alignas(32) std::uint8_t padding[32];
-  std::memset(padding, args.zero_byte, sizeof padding);
-  const Column<kGroupsOf3<Dot>> outside = dot.template column<kPart>([&](std::size_t) { return padding; });
-  const std::size_t count = args.channel_count - channel;
-  const std::size_t last_readable = args.readable_bytes - Dot::read_bytes(kLanes);
-  const auto edge = [&](std::size_t offset) __attribute__((noinline)) {
-    alignas(32) std::uint8_t copy[4][32] = {};
-    for (std::size_t slot = 0; slot < 4; ++slot) {
-      for (std::size_t i = 0; i < count && i < kLanes; ++i) copy[slot][i] = args.rows[slot][offset + i];
-    }
-    return dot.template column<kPart>([&](std::size_t slot) { return copy[slot]; });
-  };
-  const auto column_at = [&](std::size_t index) {
-    const std::size_t x = index - args.pad_left;  // wraps around left of the picture
-    if (x >= args.picture_columns) return outside;
-    const std::size_t offset = (x * args.channel_count) + channel;
-    if (offset > last_readable) return edge(offset);
-    return dot.template column<kPart>([&](std::size_t slot) { return args.rows[slot] + offset; });
-  };
-  const auto bias = [&](int v, int) { return load(&block->bias[v * 8]); };
-  using Sums = RollingSums<Dot, kVariants>;
-  const auto after = [](const Sums& sums) { return [&sums](int v, int variant) { return sums.sums[v][variant]; }; };
-  std::uint8_t* out = args.out_rows[0] + channel;
-  const std::size_t next_row = kVariants == 2 ? static_cast<std::size_t>(args.out_rows[1] - args.out_rows[0]) : 0;
-  Sums first, second, done;
-  Column<kGroupsOf3<Dot>> column = column_at(0);
-  first.template add<kVectors>(bias, column, weights, 0);
-  if constexpr (kStride == 1) {
-    column = column_at(1);
-    second.template add<kVectors>(after(first), column, weights, 1);
-    first.template add<kVectors>(bias, column, weights, 0);
-  }
-  for (std::size_t x = 0; x < args.out_w; ++x, out += args.channel_count) {
-    if constexpr (kStride == 1) {
-      column = column_at(x + 2);
-      done.template add<kVectors>(after(second), column, weights, 2);
-      second.template add<kVectors>(after(first), column, weights, 1);
-    } else {
-      column = column_at((2 * x) + 1);
-      second.template add<kVectors>(after(first), column, weights, 1);
-      column = column_at((2 * x) + 2);
-      done.template add<kVectors>(after(second), column, weights, 2);
-    }
-    first.template add<kVectors>(bias, column, weights, 0);
+    if (index < 2) continue;
     if constexpr (kPart == Part::whole) {
-      finish_tile<kMode, kVariants>(done.sums, block, stage, out, next_row, count);
+      finish_tile<kMode, kVariants>(done, block, stage, out, next_row, count);
     } else {
-      constexpr std::size_t kSkip = kPart == Part::high_half ? 8 : 0;
-      finish_half<kMode, kVariants>(done.sums, block, stage, out + kSkip, next_row, count - kSkip);
+      finish_half<kMode, kVariants>(done, block, stage, out, next_row, count);
     }
+    out += out_step;
   }
 }
 
-template <class Dot, RequantMode kMode, Part kPart>
+template <class Dot, RequantMode kMode, Part kPart, int kSets>
 inline void rolling_rows_of(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot,
                             const std::byte* weights, const RequantBlock* block, std::size_t channel) {
   const bool two = args.variant_count == 2;
   if (args.stride_w == 1) {
     if (two) {
-      rolling_rows<Dot, kMode, kPart, 1, 2>(args, stage, dot, weights, block, channel);
+      rolling_rows<Dot, kMode, kPart, kSets, 1, 2>(args, stage, dot, weights, block, channel);
     } else {
-      rolling_rows<Dot, kMode, kPart, 1, 1>(args, stage, dot, weights, block, channel);
+      rolling_rows<Dot, kMode, kPart, kSets, 1, 1>(args, stage, dot, weights, block, channel);
     }
   } else if (two) {
-    rolling_rows<Dot, kMode, kPart, 2, 2>(args, stage, dot, weights, block, channel);
+    rolling_rows<Dot, kMode, kPart, kSets, 2, 2>(args, stage, dot, weights, block, channel);
   } else {
-    rolling_rows<Dot, kMode, kPart, 2, 1>(args, stage, dot, weights, block, channel);
+    rolling_rows<Dot, kMode, kPart, kSets, 2, 1>(args, stage, dot, weights, block, channel);
   }
 }
 
-template <class Dot, RequantMode kMode, int kVectors>
+template <class Dot, RequantMode kMode, int kVectors, int kSets>
 inline void rolling_block_of(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot,
                              const std::byte* weights, const RequantBlock* block, std::size_t channel) {
   if constexpr (kVectors == 2) {
-    rolling_rows_of<Dot, kMode, Part::whole>(args, stage, dot, weights, block, channel);
+    rolling_rows_of<Dot, kMode, Part::whole, kSets>(args, stage, dot, weights, block, channel);
   } else {
     // The second half's channels are 8 to 15 and 24 to 31 of the block.
-    rolling_rows_of<Dot, kMode, Part::low_half>(args, stage, dot, weights, block, channel);
-    rolling_rows_of<Dot, kMode, Part::high_half>(args, stage, dot, weights + 64, block + 1, channel);
+    rolling_rows_of<Dot, kMode, Part::low_half, kSets>(args, stage, dot, weights, block, channel);
+    rolling_rows_of<Dot, kMode, Part::high_half, kSets>(args, stage, dot, weights + 64, block + 1, channel);
   }
 }
 
-/// All rows of one block of kVectors * 8 channels.
+/// All rows of one block of kVectors * 8 channels; false where the form of the block's weights and steps has no code
+/// here: 9-bit weights (two sets) exist in legacy u8 models, whose depthwise layers are rectified.
 template <class Dot, int kVectors>
-void rolling_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, const std::byte* weights,
+bool rolling_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, const std::byte* weights,
                    const RequantBlock* block, std::size_t channel) {
-  switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
-    case RequantMode::floating:
-      rolling_block_of<Dot, RequantMode::floating, kVectors>(args, stage, dot, weights, block, channel);
-      return;
-    case RequantMode::rectified:
-      rolling_block_of<Dot, RequantMode::rectified, kVectors>(args, stage, dot, weights, block, channel);
-      return;
-    case RequantMode::symmetric:
-      rolling_block_of<Dot, RequantMode::symmetric, kVectors>(args, stage, dot, weights, block, channel);
-      return;
-    case RequantMode::general:
-      rolling_block_of<Dot, RequantMode::general, kVectors>(args, stage, dot, weights, block, channel);
-      return;
+  const RequantMode mode = block->floating != 0 ? RequantMode::floating : args.stage.mode;
+  if (block->set_count == 2) {
+    if constexpr (Dot::kSlots == 4) {
+      if (mode != RequantMode::floating) return false;
+      rolling_block_of<Dot, RequantMode::floating, kVectors, 2>(args, stage, dot, weights, block, channel);
+      return true;
+    }
+    return false;
   }
+  switch (mode) {
+    case RequantMode::floating_signed: return false;
+    case RequantMode::floating:
+      rolling_block_of<Dot, RequantMode::floating, kVectors, 1>(args, stage, dot, weights, block, channel);
+      return true;
+    case RequantMode::rectified:
+      rolling_block_of<Dot, RequantMode::rectified, kVectors, 1>(args, stage, dot, weights, block, channel);
+      return true;
+    case RequantMode::symmetric:
+      rolling_block_of<Dot, RequantMode::symmetric, kVectors, 1>(args, stage, dot, weights, block, channel);
+      return true;
+    case RequantMode::general:
+      rolling_block_of<Dot, RequantMode::general, kVectors, 1>(args, stage, dot, weights, block, channel);
+      return true;
+  }
+  return false;
 }
 
 }  // namespace

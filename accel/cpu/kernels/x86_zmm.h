@@ -25,6 +25,18 @@ inline void scale_wide(Z (&sums)[kCount], const RequantBlock* constants) {
     }
     return;
   }
+  if constexpr (kMode == RequantMode::floating_signed) {
+    const __m512 scale = _mm512_loadu_ps(block.scale.data());
+    const __m512 offset = _mm512_loadu_ps(block.offset.data());
+    const __m512 sign = _mm512_set1_ps(-0.0F);
+#pragma GCC unroll 12
+    for (int i = 0; i < kCount; ++i) {
+      const __m512 x = _mm512_cvtepi32_ps(sums[i]);
+      const __m512 half = _mm512_or_ps(_mm512_and_ps(x, sign), offset);
+      sums[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(x, scale, half));
+    }
+    return;
+  }
   const Z multiplier = load_wide(block.multiplier.data());
   const Z multiplier_odd = load_wide(block.multiplier_odd.data());
   const Z round_even = load_wide(block.round_even.data());
@@ -85,14 +97,27 @@ inline Z in_vector_order(Z bytes) {
   return _mm512_permutexvar_epi32(order, bytes);
 }
 
+// Masked stores cost several plain ones on Zen 4: only where there is a tail.
 inline void store_first(std::uint8_t* to, Z bytes, std::size_t count) {
-  _mm512_mask_storeu_epi8(to, count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1, bytes);
+  if (count >= 64) {
+    _mm512_storeu_si512(to, bytes);
+  } else {
+    _mm512_mask_storeu_epi8(to, (__mmask64{1} << count) - 1, bytes);
+  }
 }
 inline void store_first(std::uint8_t* to, __m256i bytes, std::size_t count) {
-  _mm256_mask_storeu_epi8(to, count >= 32 ? ~__mmask32{0} : (__mmask32{1} << count) - 1, bytes);
+  if (count >= 32) {
+    store(to, bytes);
+  } else {
+    _mm256_mask_storeu_epi8(to, (__mmask32{1} << count) - 1, bytes);
+  }
 }
 inline void store_first(std::uint8_t* to, __m128i bytes, std::size_t count) {
-  _mm_mask_storeu_epi8(to, static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1), bytes);
+  if (count >= 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+  } else {
+    _mm_mask_storeu_epi8(to, static_cast<__mmask16>((1U << count) - 1), bytes);
+  }
 }
 
 /// kRows pixels of kVectors * 16 channels in natural order, `count` of them stored.

