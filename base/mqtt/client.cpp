@@ -417,6 +417,15 @@ void Client::subscribe(std::string filter, int qos) {
   }
 }
 
+void Client::unsubscribe(const std::string& filter) {
+  if (state_->subscriptions.erase(filter) == 0 || !connected()) return;
+  try {
+    state_->client->unsubscribe(filter);
+  } catch (const std::exception& error) {
+    log_warn("mqtt event=unsubscribe_failed filter={} reason=\"{}\"", filter, error.what());
+  }
+}
+
 Result<Ticket> Client::publish(const Message& message) {
   WAYSIDE_CHECK(check_topic(message.topic));
   if (!connected()) return fail(Code::bad_state, std::format("not connected to {}", address()));

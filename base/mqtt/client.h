@@ -88,6 +88,8 @@ class Client {
 
   /// Remembers the filter and subscribes now and after every reconnect.
   void subscribe(std::string filter, int qos);
+  /// Forgets the filter; messages that are under way may still come.
+  void unsubscribe(const std::string& filter);
 
   /// Hands one message over. Errors, with nothing sent: bad_state (not connected), exhausted (in-flight window full:
   /// retry after an acked event), invalid_argument (topic, or larger than the broker or we allow), io.

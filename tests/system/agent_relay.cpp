@@ -31,7 +31,7 @@ struct Pair {
 };
 
 /// Copies what is there; false when either side is gone.
-bool forward(int from, int to) {
+bool forward(int from, int to, std::atomic<std::uint64_t>& bytes) {
   std::array<char, 65536> buffer;
   const ssize_t count = ::recv(from, buffer.data(), buffer.size(), 0);
   if (count <= 0) return false;
@@ -39,6 +39,7 @@ bool forward(int from, int to) {
     const ssize_t sent = ::send(to, buffer.data() + done, static_cast<std::size_t>(count - done), MSG_NOSIGNAL);
     if (sent <= 0) return false;
     done += sent;
+    bytes += static_cast<std::uint64_t>(sent);
   }
   return true;
 }
@@ -86,9 +87,10 @@ void Relay::work() {
     ::poll(polled.data(), polled.size(), kPollMs);
     if (cut_ && !pairs.empty()) continue;
     for (std::size_t index = pairs.size(); index-- > 0;) {
-      const bool gone =
-          (polled[1 + 2 * index].revents != 0 && !forward(pairs[index].client.get(), pairs[index].broker.get())) ||
-          (polled[2 + 2 * index].revents != 0 && !forward(pairs[index].broker.get(), pairs[index].client.get()));
+      const bool gone = (polled[1 + 2 * index].revents != 0 &&
+                         !forward(pairs[index].client.get(), pairs[index].broker.get(), bytes_)) ||
+                        (polled[2 + 2 * index].revents != 0 &&
+                         !forward(pairs[index].broker.get(), pairs[index].client.get(), bytes_));
       if (gone) pairs.erase(pairs.begin() + static_cast<std::ptrdiff_t>(index));
     }
     if ((polled[0].revents & POLLIN) == 0) continue;

@@ -21,12 +21,15 @@ class Relay {
   /// Ends all connections; new ones are closed at once. Returns when it is so.
   void cut();
   void resume();
+  /// Forwarded so far, both ways together.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
  private:
   void work();
   std::uint16_t broker_port_;
   std::uint16_t port_ = 0;
   int listener_ = -1;
+  std::atomic<std::uint64_t> bytes_{0};
   std::atomic<bool> cut_{false};
   std::atomic<bool> cut_seen_{false};
   std::atomic<bool> stopping_{false};

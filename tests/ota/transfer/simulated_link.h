@@ -22,6 +22,19 @@ namespace wayside::test {
 using namespace std::chrono_literals;
 using base::MonotonicTime;
 
+/// Exact size of a PUBLISH packet (MQTT 5, section 3.3) as these messages make it; packet_bytes() is an upper bound.
+inline std::size_t publish_bytes(const base::mqtt::Message& message) {
+  std::size_t properties = 0;
+  if (message.expiry_s) properties += 5;
+  if (!message.response_topic.empty()) properties += 3 + message.response_topic.size();
+  if (!message.correlation_data.empty()) properties += 3 + message.correlation_data.size();
+  const std::size_t packet_id = message.qos > 0 ? 2 : 0;
+  const std::size_t remaining =
+      2 + message.topic.size() + packet_id + ota::varint_bytes(properties) + properties + message.payload.size();
+  const std::size_t acknowledgement = message.qos > 0 ? 4 : 0;  // the PUBACK that comes back, charged here
+  return 1 + ota::varint_bytes(remaining) + remaining + acknowledgement;
+}
+
 /// One direction: bytes go through at a steady rate, then take the delay.
 struct Pipe {
   struct Packet {
@@ -36,7 +49,7 @@ struct Pipe {
   std::uint64_t sent_bytes = 0;  ///< that left the sender, whether they arrived or not
 
   void send(const base::mqtt::Message& message, MonotonicTime now) {
-    const std::size_t bytes = base::mqtt::packet_bytes(message);
+    const std::size_t bytes = publish_bytes(message);
     const auto start = std::max(now, free_at);
     free_at =
         start + std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(bytes) / bytes_per_s * 1e9));
