@@ -124,7 +124,7 @@ base::Result<YamlNode*> descend(YamlNode& node, const std::string& name, const O
     if (key == name) return &member;
   }
   node.members.emplace_back(name, YamlNode{});
-  return &node.members.back().second;
+  return &node.members.back().node;
 }
 
 base::Result<void> apply(YamlNode& root, const Override& change) {

@@ -44,9 +44,8 @@ std::string range_text(T min, T max) {
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
-  const auto found =
-      std::ranges::find(members, key, [](const auto& member) -> const std::string& { return member.first; });
-  return found == members.end() ? nullptr : &found->second;
+  const auto found = std::ranges::find(members, key, &YamlMember::name);
+  return found == members.end() ? nullptr : &found->node;
 }
 
 std::string_view nearest_word(std::string_view word, const std::vector<std::string>& candidates) {

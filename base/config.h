@@ -15,6 +15,8 @@
 
 namespace wayside::base {
 
+struct YamlMember;
+
 /// One value of a parsed document. Plain data; strings are kept as written.
 struct YamlNode {
   enum class Kind { null, scalar, sequence, map };
@@ -22,9 +24,15 @@ struct YamlNode {
   int line = 0;         ///< 1-based
   bool quoted = false;  ///< a quoted scalar is a string even when it looks like a number
   std::string scalar;
-  std::vector<YamlNode> items;                            ///< of a sequence
-  std::vector<std::pair<std::string, YamlNode>> members;  ///< of a map, in order
+  std::vector<YamlNode> items;      ///< of a sequence
+  std::vector<YamlMember> members;  ///< of a map, in order
   [[nodiscard]] const YamlNode* find(std::string_view key) const;
+};
+
+/// Not a std::pair: clang cannot use one that holds a type of which it is itself a part.
+struct YamlMember {
+  std::string name;
+  YamlNode node;
 };
 
 /// Bounds of an untrusted document.
