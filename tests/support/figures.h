@@ -15,10 +15,14 @@ void figure(std::string_view key, Number value) {
     std::ofstream(path, std::ios::app) << key << ' ' << value << '\n';
 }
 
-/// True under ./dev reliability --full: many more seeds.
-inline bool run_in_full() {
+/// How much to try: `full` under ./dev reliability --full, `quick` under ./dev reliability, else `test` (an ordinary
+/// test run).
+template <class Number>
+Number tries(Number test, Number quick, Number full) {
   const char* mode = std::getenv("WAYSIDE_RELIABILITY");
-  return mode != nullptr && std::string_view(mode) == "full";
+  if (mode == nullptr) return test;
+  return std::string_view(mode) == "full" ? full : quick;
 }
+inline bool run_in_full() { return tries(false, false, true); }
 
 }  // namespace wayside::testing_support
