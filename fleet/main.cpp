@@ -8,6 +8,7 @@
 
 #include "fleet/agent_program.h"
 #include "fleet/monitor_command.h"
+#include "fleet/package_command.h"
 
 namespace {
 
@@ -151,6 +152,8 @@ int main(int argc, char** argv) {
   add_check(app, chosen);
   add_devices(app, chosen);
   add_bench(app, chosen);
+  fleet::add_package(app, chosen);
+  fleet::add_keys(app, chosen);
   add_monitor(app, chosen);
   add_config(app, chosen);
   CLI11_PARSE(app, argc, argv);

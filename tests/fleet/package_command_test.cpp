@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole way of an operator with the real program: keys, root, package, signatures, check, rotation; and wrong
+// turns.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace wayside::fleet {
+namespace {
+
+struct PackageCommandTest : testing::Test {
+  std::filesystem::path folder;
+
+  void SetUp() override {
+    folder = std::filesystem::path(testing::TempDir()) / ("package_command." + std::to_string(::getpid()));
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directories(folder);
+    for (const char* name : {"model.tflite", "in.bin", "out.bin"})
+      std::ofstream(folder / name) << "contents of " << name;
+    std::ofstream(folder / "recipe.json")
+        << R"({"name":"street","role":"detector","version":"1.2.0","security_counter":5,
+      "boards":["host"],"labels":["person"],
+      "variants":[{"id":"cpu","accelerator":"cpu-int8","file":"model.tflite","limits":{"p99_us":33000}}],
+      "golden":{"count":1,"inputs":"in.bin","outputs":"out.bin","max_abs":1,"mean_abs_milli":100}})";
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  /// Runs wayside in the folder; output (both streams) and exit status.
+  std::pair<std::string, int> run(const std::string& arguments) {
+    const auto line = "cd '" + folder.string() + "' && '" WAYSIDE_PROGRAM "' " + arguments + " 2>&1";
+    FILE* pipe = ::popen(line.c_str(), "r");
+    std::string out;
+    std::array<char, 512> part{};
+    while (const auto got = std::fread(part.data(), 1, part.size(), pipe)) out.append(part.data(), got);
+    const int status = ::pclose(pipe);
+    return {out, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+  }
+  void good(const std::string& arguments) {
+    const auto [out, status] = run(arguments);
+    ASSERT_EQ(status, 0) << arguments << "\n" << out;
+  }
+  void refused(const std::string& arguments, const std::string& name) {
+    const auto [out, status] = run(arguments);
+    EXPECT_EQ(status, 1) << arguments << "\n" << out;
+    EXPECT_NE(out.find(name), std::string::npos) << arguments << "\n" << out;
+  }
+  void make_signed() {
+    for (const char* key : {"r1", "r2", "p1", "p2"}) good(std::string("keys new ") + key);
+    good(
+        "keys root -o root.1.json --root r1.pub.pem r2.pub.pem --root-threshold 2 --packages p1.pub.pem p2.pub.pem "
+        "--packages-threshold 2 --rollouts p1.pub.pem --rollouts-threshold 1 --sign r1.key.pem r2.key.pem");
+    good("package make recipe.json -o street.wmp");
+    good("package sign street.wmp --key p1.key.pem --key p2.key.pem");
+  }
+};
+
+TEST_F(PackageCommandTest, from_keys_to_a_checked_package) {
+  make_signed();
+  const auto [out, status] = run("package verify street.wmp --root root.1.json --board host --runtime cpu-int8 --json");
+  ASSERT_EQ(status, 0) << out;
+  const auto json = nlohmann::json::parse(out);
+  EXPECT_EQ(json["variant"], "cpu");
+  EXPECT_EQ(json["security_counter"], 5);
+  good("package show street.wmp --envelope street.envelope.json");
+  EXPECT_TRUE(std::filesystem::exists(folder / "street.envelope.json"));
+  EXPECT_EQ(std::filesystem::status(folder / "p1.key.pem").permissions() & std::filesystem::perms::all,
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+TEST_F(PackageCommandTest, wrong_turns_end_with_their_code) {
+  make_signed();
+  const std::string verify = "package verify street.wmp --root root.1.json ";
+  refused(verify + "--board other --runtime cpu-int8", "foreign_board");
+  refused(verify + "--board host --runtime hailo8:hailort=4.20.0", "no_variant_for_runtime");
+  refused(verify + "--board host --runtime cpu-int8 --counter 6", "rollback");
+  refused(verify + "--now 4000000000", "root_expired");
+  refused("package verify nothing.wmp --root root.1.json", "E-OTA-0001");
+  refused("keys new p1", "E-OTA-0001");
+  good("package make recipe.json -o half.wmp");
+  refused("package verify half.wmp --root root.1.json", "no_signatures");
+  good("package sign half.wmp --key p1.key.pem");
+  refused("package verify half.wmp --root root.1.json --json", "threshold_not_met");
+  good("keys new stranger");
+  good("package sign half.wmp --key stranger.key.pem");
+  refused("package verify half.wmp --root root.1.json", "unknown_key");
+  std::filesystem::resize_file(folder / "street.wmp", std::filesystem::file_size(folder / "street.wmp") - 1);
+  refused(verify, "truncated");
+  refused("package sign street.wmp --key p1.key.pem", "truncated");
+}
+
+TEST_F(PackageCommandTest, rotation_needs_old_and_new_holders) {
+  make_signed();
+  good("keys new r3");
+  const std::string rotate = "keys rotate --current root.1.json -o root.2.json --root r1.pub.pem r3.pub.pem ";
+  refused(rotate + "--sign r1.key.pem r3.key.pem", "root_threshold_old");
+  EXPECT_FALSE(std::filesystem::exists(folder / "root.2.json")) << "what no device would follow is not written";
+  good(rotate + "--sign r1.key.pem r2.key.pem r3.key.pem");
+  good("package verify street.wmp --root root.1.json root.2.json");
+  refused("package verify street.wmp --root root.2.json", "E-OTA-");
+}
+
+TEST_F(PackageCommandTest, a_recipe_that_lacks_something_says_what) {
+  std::ofstream(folder / "bad.json") << R"({"name":"street","role":"detector","version":"1.2.0","security_counter":5,
+      "variants":[{"id":"cpu","accelerator":"cpu-int8","file":"missing.tflite"}]})";
+  refused("package make bad.json -o bad.wmp", "missing.tflite");
+  std::ofstream(folder / "bad.json") << R"({"name":"a/b","role":"detector","version":"1.2.0","security_counter":5,
+      "variants":[{"id":"cpu","accelerator":"cpu-int8","file":"model.tflite"}],
+      "golden":{"count":1,"inputs":"in.bin","outputs":"out.bin"}})";
+  refused("package make bad.json -o bad.wmp", "bad_text");
+}
+
+}  // namespace
+}  // namespace wayside::fleet
