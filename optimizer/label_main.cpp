@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -12,13 +13,16 @@
 #include <fstream>
 #include <map>
 #include <print>
+#include <random>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/codec/jpeg_encoder.h"
 #include "optimizer/data/labels.h"
 #include "optimizer/data/mjpeg.h"
 #include "optimizer/data/picture.h"
+#include "optimizer/label/motion.h"
 #include "optimizer/label/ssd_teacher.h"
 #include "optimizer/tflite/writer.h"
 
@@ -34,6 +38,8 @@ struct Arguments {
   std::size_t first = 0, last = 1'000'000, every = 1;
   float sure = 0.5F, doubtful = 0.3F;
   std::vector<std::string> classes;
+  MotionOptions motion;
+  std::size_t variants = 0;
 };
 
 /// Boxes that the teacher is sure of become labels, doubtful ones ignored regions.
@@ -64,6 +70,72 @@ Result<void> run_teach(const Arguments& arguments) {
     ++count;
     boxes += labelled;
     if (count % 50 == 0) std::println("frame {}: {} pictures, {} boxes", i, count, boxes);
+  }
+  std::println("{}: {} pictures, {} boxes in {}", arguments.source.string(), count, boxes, arguments.out.string());
+  return {};
+}
+
+Result<void> save_picture(const Picture& picture, const std::string& path) {
+  WAYSIDE_TRY(auto encoder, wayside::base::JpegEncoder::create());
+  wayside::base::ImageView view{.format = wayside::base::PixelFormat::rgb24,
+                                .width_px = static_cast<std::uint32_t>(picture.width_px),
+                                .height_px = static_cast<std::uint32_t>(picture.height_px)};
+  view.planes[0] = {.data = picture.rgb.data(),
+                    .stride_bytes = static_cast<std::size_t>(picture.width_px) * 3,
+                    .size_bytes = picture.rgb.size()};
+  WAYSIDE_TRY(const auto jpeg, encoder.encode(view, 90));
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(jpeg.data());
+  return save_file(path, {bytes, bytes + jpeg.size()});
+}
+
+/// Further pictures of a frame: what moves in a random colour, every second one turned by 180 degrees.
+Result<void> save_variants(const MotionLabeller& labeller, const Picture& picture, const std::vector<LabelBox>& boxes,
+                           const Arguments& arguments, std::size_t frame, const std::string& stem) {
+  const float width_px = static_cast<float>(picture.width_px), height_px = static_cast<float>(picture.height_px);
+  for (std::size_t v = 0; v < arguments.variants; ++v) {
+    std::mt19937_64 random(frame * 1000 + v);
+    std::array<double, 3> colour{};
+    for (auto& channel : colour) channel = 0.1 + 0.9 * static_cast<double>(random() >> 11) * 0x1.0p-53;
+    Picture painted = labeller.repaint(picture, colour);
+    auto moved = boxes;
+    if (v % 2 == 1) {
+      for (auto& box : moved)
+        box = {width_px - box.x1, height_px - box.y1, width_px - box.x0, height_px - box.y0, box.class_id};
+      const Picture upright = painted;
+      const std::size_t count = upright.rgb.size() / 3;
+      for (std::size_t i = 0; i < count; ++i) std::copy_n(&upright.rgb[3 * (count - 1 - i)], 3, &painted.rgb[3 * i]);
+    }
+    const std::string path = std::format("{}-{}", stem, v);
+    WAYSIDE_CHECK(save_picture(painted, path + ".jpg"));
+    WAYSIDE_CHECK(write_yolo(path + ".txt", moved, picture.width_px, picture.height_px));
+  }
+  return {};
+}
+
+/// A car park or a gate seen by a fixed camera: what moves is labelled, with the whole recording as background.
+Result<void> run_motion(const Arguments& arguments) {
+  WAYSIDE_TRY(const auto stream, read_bytes(arguments.source));
+  auto pictures = split_mjpeg(stream);
+  if (!pictures) return std::unexpected(std::move(pictures.error().context(arguments.source.string())));
+  std::vector<Picture> frames;
+  const std::size_t spacing = std::max<std::size_t>(1, pictures->size() / MotionLabeller::kMaxBackgroundFrames);
+  for (std::size_t i = 0; i < pictures->size(); i += spacing) {
+    WAYSIDE_TRY(auto frame, decode_jpeg((*pictures)[i]));
+    frames.push_back(std::move(frame));
+  }
+  WAYSIDE_TRY(const auto labeller, MotionLabeller::create(frames, arguments.motion));
+  std::filesystem::create_directories(arguments.out);
+  std::size_t count = 0, boxes = 0;
+  for (std::size_t i = arguments.first; i < std::min(arguments.last, pictures->size()); i += arguments.every) {
+    const auto jpeg = (*pictures)[i];
+    WAYSIDE_TRY(const auto picture, decode_jpeg(jpeg));
+    const auto found = labeller.label(picture);
+    const std::string stem = (arguments.out / std::format("{:06}", i)).string();
+    WAYSIDE_CHECK(save_file(stem + ".jpg", {jpeg.begin(), jpeg.end()}));
+    WAYSIDE_CHECK(write_yolo(stem + ".txt", found, picture.width_px, picture.height_px));
+    if (!found.empty()) WAYSIDE_CHECK(save_variants(labeller, picture, found, arguments, i, stem));
+    ++count;
+    boxes += static_cast<std::size_t>(std::ranges::count_if(found, [](const auto& box) { return box.class_id >= 0; }));
   }
   std::println("{}: {} pictures, {} boxes in {}", arguments.source.string(), count, boxes, arguments.out.string());
   return {};
@@ -121,11 +193,19 @@ int main(int argc, char** argv) try {
   app.require_subcommand(1);
   auto* teach = app.add_subcommand("teach", "label the frames of an MJPEG video with a COCO-trained SSD");
   teach->add_option("--model", arguments.model, "the teacher (.tflite)")->required();
-  teach->add_option("--video", arguments.source, "MJPEG stream")->required();
-  teach->add_option("--out", arguments.out, "folder to fill")->required();
-  teach->add_option("--first", arguments.first, "first frame");
-  teach->add_option("--last", arguments.last, "one past the last frame");
-  teach->add_option("--every", arguments.every, "take every n-th frame")->check(CLI::PositiveNumber);
+  auto* motion = app.add_subcommand("motion", "label what moves in the MJPEG video of a fixed camera");
+  motion->add_option("--class", arguments.motion.class_id, "class number of what moves")->check(CLI::Range(0, 99));
+  motion->add_option("--threshold", arguments.motion.threshold, "least difference to the background")
+      ->check(CLI::Range(1, 254));
+  motion->add_option("--variants", arguments.variants, "further pictures a frame, what moves in other colours")
+      ->check(CLI::Range(0, 100));
+  for (auto* video : {teach, motion}) {
+    video->add_option("--video", arguments.source, "MJPEG stream")->required();
+    video->add_option("--out", arguments.out, "folder to fill")->required();
+    video->add_option("--first", arguments.first, "first frame");
+    video->add_option("--last", arguments.last, "one past the last frame");
+    video->add_option("--every", arguments.every, "take every n-th frame")->check(CLI::PositiveNumber);
+  }
   teach->add_option("--sure", arguments.sure, "score from which a detection becomes a label");
   teach->add_option("--doubtful", arguments.doubtful, "score from which it becomes an ignored region");
   auto* coco = app.add_subcommand("coco", "convert a COCO annotation file and its pictures");
@@ -134,7 +214,7 @@ int main(int argc, char** argv) try {
   coco->add_option("--out", arguments.out, "folder to fill")->required();
   coco->add_option("--class", arguments.classes, "CATEGORY=NUMBER; others are dropped")->required();
   CLI11_PARSE(app, argc, argv);
-  const auto result = *teach ? run_teach(arguments) : run_coco(arguments);
+  const auto result = *teach ? run_teach(arguments) : *motion ? run_motion(arguments) : run_coco(arguments);
   if (result) return 0;
   std::println(stderr, "wayside-label: {}", result.error().message);
   return 1;
