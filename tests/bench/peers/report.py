@@ -85,7 +85,7 @@ def means(rows):
 
 def table(rows):
     others = [name for name in dict.fromkeys(n for row in rows for n in row['peers']) if name != 'tflite']
-    lines = ['| model | MMAC | ours | ' + ' | '.join(others) + ' | vs xnnpack | vs best | GMAC/s | of peak | load ms, ours / '
+    lines = ['| model | MMAC | ours | ' + ''.join(name + ' | ' for name in others) + 'vs xnnpack | vs best | GMAC/s | of peak | load ms, ours / '
              'tflite / xnnpack | peak RSS MiB, ours / tflite / xnnpack | output |', '|---|' + '---:|' * (len(others) + 7) + '---|']
     for row in rows:
         cells = [row['model'], f"{row['mmac']:.1f}", cell(row['ours_us'], '{:.0f}')]
