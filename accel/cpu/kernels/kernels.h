@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seam between the graph and the fast kernels: convolution-like operators, chosen by instruction set at run time.
+// The seam between the graph and the fast kernels: convolution-like and elementwise operators, chosen by instruction
+// set at run time.
 #pragma once
 
 #include <array>
@@ -83,14 +84,33 @@ struct TableSumSpec {
   Requant requant{};         ///< one channel
 };
 
-class TableSumKernel {
+/// out[i] = requant((a[i] - zero_a) * (b[i] - zero_b)): quantised MUL.
+struct ProductSpec {
+  std::int32_t zero_a = 0, zero_b = 0;
+  bool is_unsigned = false;  ///< of all three
+  Requant requant{};         ///< one channel
+};
+
+/// A function of two bytes for each place. Immutable after creation; run() is thread-compatible.
+class BinaryKernel {
  public:
-  virtual ~TableSumKernel() = default;
+  virtual ~BinaryKernel() = default;
   /// `out` may be `a` or `b`. Reads and writes nothing beyond `count` bytes. Allocates nothing.
   virtual void run(const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out, std::size_t count,
                    ThreadPool& pool) const = 0;
 };
 
-std::unique_ptr<TableSumKernel> make_table_sum(const TableSumSpec& spec, Level level);
+std::unique_ptr<BinaryKernel> make_table_sum(const TableSumSpec& spec, Level level);
+std::unique_ptr<BinaryKernel> make_product(const ProductSpec& spec, Level level);
+
+/// out[i] = answers[in[i]].
+class LookupKernel {
+ public:
+  virtual ~LookupKernel() = default;
+  /// `out` may be `in`. Reads and writes nothing beyond `count` bytes. Allocates nothing.
+  virtual void run(const std::uint8_t* in, std::uint8_t* out, std::size_t count, ThreadPool& pool) const = 0;
+};
+
+std::unique_ptr<LookupKernel> make_lookup(const std::array<std::uint8_t, 256>& answers, Level level);
 
 }  // namespace wayside::accel::cpu

@@ -1,35 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quantised ADD and SUB: vectors where the sums cannot leave int32, else the plain definition.
+// Quantised ADD and SUB: without tables where that is proven equal, with gathered table values where the sums cannot
+// leave int32, else the plain definition.
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
 
+#include "accel/cpu/kernels/elementwise.h"
 #include "accel/cpu/kernels/kernel_list.h"
+#include "accel/cpu/kernels/pieces.h"
 #include "accel/cpu/kernels/requant.h"
 #include "accel/cpu/kernels/requant_pack.h"
-#include "accel/cpu/kernels/spec_math.h"
-#include "accel/cpu/thread_pool.h"
 
 namespace wayside::accel::cpu {
 namespace {
-
-/// Bytes of one work item: large against the cost of handing it to a thread, small against a level-2 cache.
-constexpr std::size_t kPieceBytes = std::size_t{16} * 1024;
-
-template <class Body>
-void for_each_piece(std::size_t count, ThreadPool& pool, const Body& body) {
-  pool.for_each(divide_up(count, kPieceBytes), [&](std::size_t piece, unsigned /*thread*/) {
-    const std::size_t first = piece * kPieceBytes;
-    body(first, std::min(kPieceBytes, count - first));
-  });
-}
 
 std::int32_t saturate(std::int64_t value) {
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(value, std::numeric_limits<std::int32_t>::min(),
                                                             std::numeric_limits<std::int32_t>::max()));
 }
 
-class PlainTableSum final : public TableSumKernel {
+class PlainTableSum final : public BinaryKernel {
  public:
   explicit PlainTableSum(const TableSumSpec& spec) : spec_(spec) {}
   void run(const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out, std::size_t count,
@@ -52,7 +42,7 @@ class PlainTableSum final : public TableSumKernel {
   TableSumSpec spec_;
 };
 
-class VectorTableSum final : public TableSumKernel {
+class VectorTableSum final : public BinaryKernel {
  public:
   VectorTableSum(const TableSumSpec& spec, const Isa& isa, const OutputStage& stage)
       : table_a_(spec.table_a), table_b_(spec.table_b), isa_(isa), stage_(stage) {
@@ -79,6 +69,31 @@ class VectorTableSum final : public TableSumKernel {
   OutputStage stage_;
 };
 
+class TablelessSum final : public BinaryKernel {
+ public:
+  TablelessSum(const TableSumSpec& spec, const LinearSum& form, const ElementwiseIsa& isa)
+      : args_{.form = form, .flip = static_cast<std::uint8_t>(spec.is_unsigned ? 0x80 : 0)}, sum_(isa.linear_sum) {
+    const std::int32_t domain = spec.is_unsigned ? 128 : 0;
+    args_.clamp_min = static_cast<std::int8_t>(spec.requant.clamp_min - domain);
+    args_.clamp_max = static_cast<std::int8_t>(spec.requant.clamp_max - domain);
+  }
+  void run(const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out, std::size_t count,
+           ThreadPool& pool) const override {
+    for_each_piece(count, pool, [&](std::size_t first, std::size_t size) {
+      LinearSumArgs args = args_;
+      args.a = a + first;
+      args.b = b + first;
+      args.out = out + first;
+      args.count = size;
+      sum_(args);
+    });
+  }
+
+ private:
+  LinearSumArgs args_;
+  void (*sum_)(const LinearSumArgs&);
+};
+
 std::int64_t largest_magnitude(const std::array<std::int32_t, 256>& table) {
   std::int64_t largest = 0;
   for (const std::int32_t value : table) largest = std::max(largest, std::abs(std::int64_t{value}));
@@ -97,7 +112,11 @@ const Isa* isa_of([[maybe_unused]] Level level) {
 
 }  // namespace
 
-std::unique_ptr<TableSumKernel> make_table_sum(const TableSumSpec& spec, Level level) {
+std::unique_ptr<BinaryKernel> make_table_sum(const TableSumSpec& spec, Level level) {
+  const ElementwiseIsa elementwise = elementwise_isa(level);
+  if (elementwise.linear_sum != nullptr) {
+    if (const auto form = find_linear_sum(spec)) return std::make_unique<TablelessSum>(spec, *form, elementwise);
+  }
   const Isa* isa = isa_of(level);
   if (isa == nullptr || isa->table_sum == nullptr) return std::make_unique<PlainTableSum>(spec);
   const std::array bounds{largest_magnitude(spec.table_a) + largest_magnitude(spec.table_b)};

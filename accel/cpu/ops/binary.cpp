@@ -4,9 +4,12 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "accel/cpu/ops/broadcast.h"
+#include "accel/cpu/ops/byte_broadcast.h"
+#include "accel/cpu/ops/lookup.h"
 #include "accel/cpu/ops/ops.h"
 
 namespace wayside::accel::cpu::ops {
@@ -41,17 +44,6 @@ struct QuantizedProduct {
   }
 };
 
-template <class Element, class Function>
-PreparedOp elementwise(const Broadcast& broadcast, Function function) {
-  PreparedOp prepared;
-  prepared.reads.push_back(0);
-  prepared.reads.push_back(1);
-  prepared.op = make_operator([broadcast, function](const RunContext& context) {
-    broadcast.apply(context.input<Element>(0), context.input<Element>(1), context.output<Element>(), function);
-  });
-  return prepared;
-}
-
 Result<Broadcast> check_shapes(const NodeView& node) {
   WAYSIDE_CHECK(node.expect_arity(2, 2, 1));
   const auto broadcast = Broadcast::create(node.input(0).shape, node.input(1).shape);
@@ -73,7 +65,49 @@ PreparedOp float_elementwise(const NodeView& node, const Broadcast& broadcast, F
   const Activation activation = node.options().activation;
   const float low = activation == Activation::none ? -kInfinity : activation == Activation::relu_n1_to_1 ? -1.0F : 0.0F;
   const float high = activation == Activation::relu6 ? 6.0F : activation == Activation::relu_n1_to_1 ? 1.0F : kInfinity;
-  return elementwise<float>(broadcast, [=](float a, float b) { return std::min(std::max(function(a, b), low), high); });
+  PreparedOp prepared;
+  prepared.reads = {0, 1};
+  prepared.op = make_operator([=](const RunContext& context) {
+    broadcast.apply(context.input<float>(0), context.input<float>(1), context.output<float>(),
+                    [=](float a, float b) { return std::min(std::max(function(a, b), low), high); });
+  });
+  return prepared;
+}
+
+/// `function` is what `kernel` computes. A constant that is one number makes the operator a function of one tensor.
+PreparedOp bytes_operator(const NodeView& node, const Broadcast& broadcast, const ByteFunction& function,
+                          std::unique_ptr<BinaryKernel> kernel) {
+  const auto is_number = [&](std::size_t input) {
+    return node.input(input).is_constant() && node.input(input).shape.element_count() == 1;
+  };
+  const auto number = [&](std::size_t input) { return std::to_integer<std::uint8_t>(node.input(input).data[0]); };
+  for (const std::size_t constant : {std::size_t{1}, std::size_t{0}}) {
+    if (!is_number(constant) || is_number(1 - constant)) continue;
+    LookupTable table;
+    for (std::size_t byte = 0; byte < table.size(); ++byte) {
+      const auto x = static_cast<std::uint8_t>(byte);
+      table[byte] = constant == 1 ? function(x, number(1)) : function(number(0), x);
+    }
+    return lookup_operator(table, node, static_cast<std::uint32_t>(1 - constant));
+  }
+  PreparedOp prepared;
+  prepared.reads = {0, 1};
+  if (node.input(0).shape.element_count() == node.input(1).shape.element_count()) prepared.bytewise = function;
+  ByteBroadcast bytes(broadcast, std::move(kernel));
+  prepared.scratch_bytes = bytes.scratch_bytes();
+  prepared.op = make_operator([bytes = std::move(bytes)](const RunContext& context) { bytes.run(context); });
+  return prepared;
+}
+
+TableSumSpec kernel_spec(const QuantizedSum& sum, bool is_unsigned) {
+  return {.table_a = sum.scaled_a,
+          .table_b = sum.scaled_b,
+          .is_unsigned = is_unsigned,
+          .requant = {.multiplier = {sum.to_output.value},
+                      .shift = {sum.to_output.shift},
+                      .zero_point = sum.zero_point,
+                      .clamp_min = sum.range.min,
+                      .clamp_max = sum.range.max}};
 }
 
 /// The table of round((x - zero_point) * 2^20 * scale_x / twice_max_scale) over all bytes x.
@@ -110,7 +144,7 @@ Result<PreparedOp> prepare_sum(const NodeView& node, Sign sign) {
   WAYSIDE_TRY(sum.to_output, node.multiplier(twice_max_scale / unit, "scale ratio"));
   sum.zero_point = out.quantization.zero_point;
   sum.range = activation_range(node.options().activation, out.type, out.quantization);
-  return elementwise<std::uint8_t>(broadcast, sum);
+  return bytes_operator(node, broadcast, sum, make_table_sum(kernel_spec(sum, out.type == DType::u8), node.level()));
 }
 
 }  // namespace
@@ -141,7 +175,15 @@ Result<PreparedOp> prepare_mul(const NodeView& node) {
   WAYSIDE_TRY(product.to_output, node.multiplier(double{factor}, "scale ratio"));
   product.zero_point = out.quantization.zero_point;
   product.range = activation_range(node.options().activation, out.type, out.quantization);
-  return elementwise<std::uint8_t>(broadcast, product);
+  const ProductSpec spec{.zero_a = a.quantization.zero_point,
+                         .zero_b = b.quantization.zero_point,
+                         .is_unsigned = out.type == DType::u8,
+                         .requant = {.multiplier = {product.to_output.value},
+                                     .shift = {product.to_output.shift},
+                                     .zero_point = product.zero_point,
+                                     .clamp_min = product.range.min,
+                                     .clamp_max = product.range.max}};
+  return bytes_operator(node, broadcast, product, make_product(spec, node.level()));
 }
 
 }  // namespace wayside::accel::cpu::ops

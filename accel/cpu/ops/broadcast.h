@@ -21,9 +21,9 @@ struct Broadcast {
   /// the innermost loop is long.
   static std::optional<Broadcast> create(const Shape& a, const Shape& b);
 
-  /// out[i] = function(a[i'], b[i'']) for every element of the output, in order.
-  template <class In, class Out, class Function>
-  void apply(const In* a, const In* b, Out* out, const Function& function) const {
+  /// body(offset in a, offset in b) for every innermost row of the output, in order.
+  template <class Body>
+  void for_each_row(const Body& body) const {
     std::array<std::int32_t, kMaxRank> index{};
     constexpr std::size_t kInner = kMaxRank - 1;
     while (true) {
@@ -32,13 +32,22 @@ struct Broadcast {
         at_a += index[axis] * stride_a[axis];
         at_b += index[axis] * stride_b[axis];
       }
-      for (std::int32_t i = 0; i < dims[kInner]; ++i) {
-        *out++ = function(a[at_a + (i * stride_a[kInner])], b[at_b + (i * stride_b[kInner])]);
-      }
+      body(at_a, at_b);
       std::size_t axis = kInner;
       while (axis > 0 && ++index[axis - 1] == dims[axis - 1]) index[--axis] = 0;
       if (axis == 0) return;
     }
+  }
+
+  /// out[i] = function(a[i'], b[i'']) for every element of the output, in order.
+  template <class In, class Out, class Function>
+  void apply(const In* a, const In* b, Out* out, const Function& function) const {
+    constexpr std::size_t kInner = kMaxRank - 1;
+    for_each_row([&](std::ptrdiff_t at_a, std::ptrdiff_t at_b) {
+      for (std::int32_t i = 0; i < dims[kInner]; ++i) {
+        *out++ = function(a[at_a + (i * stride_a[kInner])], b[at_b + (i * stride_b[kInner])]);
+      }
+    });
   }
 };
 

@@ -2,6 +2,7 @@
 // CONCATENATION along one axis; 8-bit inputs with another scale than the output's are rescaled on the way.
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -14,8 +15,8 @@ namespace {
 using base::Result;
 
 struct Part {
-  std::size_t run_bytes = 0;           // contiguous bytes of one outer step
-  std::optional<LookupTable> rescale;  // empty: copy
+  std::size_t run_bytes = 0;                    // contiguous bytes of one outer step
+  std::shared_ptr<const LookupKernel> rescale;  // null: copy
 };
 
 /// q = clamp(round(x * s + b) + zero_out), s = scale_in / scale_out, b = -zero_in * s, in float.
@@ -62,7 +63,7 @@ Result<Part> make_part(const NodeView& node, std::size_t input, std::size_t axis
   Part part{.run_bytes = in.shape.product(axis, in.shape.rank()) * size_bytes(in.type), .rescale = {}};
   if (!is_8bit(in.type)) return part;
   WAYSIDE_CHECK(node.expect_8bit(input));
-  part.rescale = rescale_table(in, out);
+  if (const auto table = rescale_table(in, out)) part.rescale = make_lookup(*table, node.level());
   return part;
 }
 
@@ -92,7 +93,7 @@ Result<PreparedOp> prepare_concatenation(const NodeView& node) {
         const std::size_t bytes = parts[i].run_bytes;
         const std::uint8_t* in = context.input<std::uint8_t>(i) + (step * bytes);
         if (parts[i].rescale) {
-          apply_table(*parts[i].rescale, in, out, bytes);
+          parts[i].rescale->run(in, out, bytes, context.pool);
         } else {
           std::memcpy(out, in, bytes);
         }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 
 #include "accel/cpu/ops/ops.h"
 
@@ -14,11 +15,13 @@ namespace wayside::accel::cpu::ops {
 
 using base::Result;
 
-PreparedOp lookup_operator(const LookupTable& table, std::size_t count) {
+PreparedOp lookup_operator(const LookupTable& table, const NodeView& node, std::uint32_t input) {
   PreparedOp prepared;
-  prepared.reads.push_back(0);
-  prepared.op = make_operator([table, count](const RunContext& context) {
-    apply_table(table, context.input<std::uint8_t>(0), context.output<std::uint8_t>(), count);
+  prepared.reads.push_back(input);
+  prepared.bytewise = [table](std::uint8_t x, std::uint8_t /*unused*/) { return table[x]; };
+  prepared.op = make_operator([kernel = std::shared_ptr<const LookupKernel>(make_lookup(table, node.level())),
+                               count = node.output().shape.element_count()](const RunContext& context) {
+    kernel->run(context.input<std::uint8_t>(0), context.output<std::uint8_t>(), count, context.pool);
   });
   return prepared;
 }
@@ -59,7 +62,7 @@ Result<PreparedOp> prepare_float_table(const NodeView& node, Function function) 
     const float rescaled = std::round(function(real) * inverse_scale);
     return type_range(type).clamp(round_to_i32(rescaled + static_cast<float>(out.zero_point)));
   });
-  return lookup_operator(table, node.output().shape.element_count());
+  return lookup_operator(table, node);
 }
 
 /// q = clamp(requant(x - zero_in) + zero_out) within [quantised low, quantised high].
@@ -75,7 +78,7 @@ Result<PreparedOp> prepare_relu_like(const NodeView& node, Activation activation
   const auto table = make_table(type, [&](std::int32_t x) {
     return range.clamp(saturating_add(multiply(x - in.zero_point, factor), out.zero_point));
   });
-  return lookup_operator(table, node.output().shape.element_count());
+  return lookup_operator(table, node);
 }
 
 }  // namespace
@@ -117,7 +120,7 @@ Result<PreparedOp> prepare_leaky_relu(const NodeView& node) {
     const std::int32_t value = x - in.zero_point;
     return type_range(type).clamp(saturating_add(multiply(value, value >= 0 ? identity : slope), out.zero_point));
   });
-  return lookup_operator(table, node.output().shape.element_count());
+  return lookup_operator(table, node);
 }
 
 namespace {
@@ -177,7 +180,7 @@ Result<PreparedOp> prepare_hard_swish(const NodeView& node) {
                            .output_exponent = output.shift,
                            .gate_exponent = gate.shift};
   const auto table = make_table(type, [&](std::int32_t x) { return type_range(type).clamp(function(x)); });
-  return lookup_operator(table, node.output().shape.element_count());
+  return lookup_operator(table, node);
 }
 
 }  // namespace wayside::accel::cpu::ops

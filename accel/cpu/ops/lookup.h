@@ -23,11 +23,7 @@ template <class Function>
   return table;
 }
 
-inline void apply_table(const LookupTable& table, const std::uint8_t* in, std::uint8_t* out, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) out[i] = table[in[i]];
-}
-
-/// The operator out[i] = table[in[i]] of input 0.
-[[nodiscard]] PreparedOp lookup_operator(const LookupTable& table, std::size_t count);
+/// The operator out[i] = table[in[i]] of input number `input`, which has the output's shape.
+[[nodiscard]] PreparedOp lookup_operator(const LookupTable& table, const NodeView& node, std::uint32_t input = 0);
 
 }  // namespace wayside::accel::cpu::ops

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <format>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -60,9 +61,15 @@ template <class Body>
   return std::make_unique<Wrapped>(std::move(body));
 }
 
+/// The output's byte from those of one or two inputs (the second is ignored by functions of one).
+using ByteFunction = std::function<std::uint8_t(std::uint8_t, std::uint8_t)>;
+
 struct PreparedOp {
   std::unique_ptr<Operator> op;      ///< null: output 0 is input reads[0] with another shape; nothing to run
   std::vector<std::uint32_t> reads;  ///< the inputs that run() reads; the others were consumed while preparing
+  /// Set where output 0 is this function of the bytes at the same place of the inputs that are read, all of the same
+  /// element count. run() then also works in place of either.
+  ByteFunction bytewise;
   std::size_t scratch_bytes = 0;
   std::size_t weight_bytes = 0;  ///< of packed weights that the operator owns
   std::uint64_t mac_count = 0;

@@ -22,7 +22,7 @@ Result<PreparedOp> prepare_requantize(const NodeView& node) {
     const std::int32_t q = multiply(x - in.quantization.zero_point, factor);
     return type_range(out.type).clamp(saturating_add(q, out.quantization.zero_point));
   });
-  return lookup_operator(table, out.shape.element_count());
+  return lookup_operator(table, node);
 }
 
 }  // namespace
