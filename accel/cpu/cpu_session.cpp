@@ -8,6 +8,7 @@
 #include <new>
 #include <numeric>
 
+#include "accel/cpu/fold.h"
 #include "accel/cpu/memory_planner.h"
 #include "accel/cpu/model_reader.h"
 #include "accel/cpu/ops/op_table.h"
@@ -41,7 +42,8 @@ PreparedOp copy_of(std::size_t byte_count) {
 
 }  // namespace
 
-/// Builds a session in four passes: prepare operators, give tensors the same place as their aliases, plan, bind.
+/// Builds a session in passes: prepare operators, give tensors the same place as their aliases, drop what nobody reads,
+/// work in place where an operand dies, plan, bind.
 class CpuSession::Builder {
  public:
   Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options)
@@ -49,12 +51,15 @@ class CpuSession::Builder {
         graph_(std::move(graph)),
         level_(level),
         options_(options),
+        fold_(graph_, level),
         place_of_(graph_.tensors.size()) {
     std::iota(place_of_.begin(), place_of_.end(), 0);
   }
 
   Result<void> build() {
     WAYSIDE_CHECK(prepare());
+    drop_unread();
+    share_operands();
     WAYSIDE_CHECK(plan());
     copy_constants();
     bind();
@@ -70,9 +75,13 @@ class CpuSession::Builder {
   };
 
   Result<void> prepare();
-  Result<void> prepare_node(const Node& node);
+  Result<void> prepare_node(const Node& original);
   [[nodiscard]] bool alias_allowed(std::int32_t in, std::int32_t out) const;
   Result<void> count(const PreparedOp& prepared);
+  [[nodiscard]] std::vector<std::int32_t> places(const std::vector<std::int32_t>& tensors) const;
+  [[nodiscard]] StepPlaces places_of(const Pending& step) const;
+  void drop_unread();
+  void share_operands();
   Result<void> plan();
   [[nodiscard]] std::vector<MemoryPlanner::Block> tensor_lifetimes() const;
   void copy_constants();
@@ -86,6 +95,7 @@ class CpuSession::Builder {
   Graph graph_;
   Level level_;
   const SessionOptions& options_;
+  Fold fold_;
   std::vector<std::int32_t> place_of_;       // tensor -> the tensor whose memory it uses
   std::vector<std::size_t> offset_of_;       // of places, in arena_ or constants_
   std::vector<bool> constant_is_used_;       // by place
@@ -102,10 +112,12 @@ Result<void> CpuSession::Builder::prepare() {
   return {};
 }
 
-Result<void> CpuSession::Builder::prepare_node(const Node& node) {
-  const NodeView view(graph_, node, level_, session_.pool_->thread_count());
-  WAYSIDE_TRY(PreparedOp prepared, node.entry->prepare(view));
+Result<void> CpuSession::Builder::prepare_node(const Node& original) {
+  const Node& unfolded = fold_.before(original);
+  const NodeView view(graph_, unfolded, level_, session_.pool_->thread_count());
+  WAYSIDE_TRY(PreparedOp prepared, unfolded.entry->prepare(view));
   WAYSIDE_CHECK(count(prepared));
+  const Node& node = fold_.after(unfolded, prepared);
   const std::int32_t in = node.inputs[prepared.reads.front()], out = node.outputs.front();
   if (!prepared.op) {
     if (alias_allowed(in, out)) {
@@ -144,6 +156,53 @@ Result<void> CpuSession::Builder::count(const PreparedOp& prepared) {
     return fail(Code::exhausted, std::format("more than {} MB of weights", kMaxWeightBytes >> 20));
   }
   return {};
+}
+
+std::vector<std::int32_t> CpuSession::Builder::places(const std::vector<std::int32_t>& tensors) const {
+  std::vector<std::int32_t> result;
+  for (const std::int32_t tensor : tensors) result.push_back(place_of_[tensor]);
+  return result;
+}
+
+StepPlaces CpuSession::Builder::places_of(const Pending& step) const {
+  StepPlaces result{.reads = {}, .writes = places(step.node->outputs)};
+  for (const std::uint32_t read : step.prepared.reads) result.reads.push_back(place_of_[step.node->inputs[read]]);
+  return result;
+}
+
+void CpuSession::Builder::drop_unread() {
+  std::vector<StepPlaces> steps;
+  for (const Pending& step : pending_) steps.push_back(places_of(step));
+  const auto needed = needed_steps(steps, places(graph_.outputs), place_of_.size());
+  std::vector<Pending> kept;
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    session_.operators_[pending_[i].number].runs = needed[i];
+    if (needed[i]) kept.push_back(std::move(pending_[i]));
+  }
+  pending_ = std::move(kept);
+}
+
+/// An elementwise operator writes over an operand that nobody reads afterwards.
+void CpuSession::Builder::share_operands() {
+  if (level_ == Level::reference) return;
+  std::vector<std::size_t> last_read(place_of_.size(), 0);
+  for (std::size_t step = 0; step < pending_.size(); ++step) {
+    for (const std::int32_t place : places_of(pending_[step]).reads) last_read[place] = step;
+  }
+  for (const std::int32_t place : places(graph_.outputs)) last_read[place] = pending_.size();
+  for (std::size_t step = 0; step < pending_.size(); ++step) {
+    if (!pending_[step].prepared.bytewise) continue;
+    const std::int32_t out = pending_[step].node->outputs.front();
+    for (const std::uint32_t read : pending_[step].prepared.reads) {
+      const std::int32_t place = place_of_[pending_[step].node->inputs[read]];
+      const bool is_input = std::ranges::find(graph_.inputs, place) != graph_.inputs.end();
+      const bool is_output = std::ranges::any_of(graph_.outputs, [&](auto tensor) { return place_of_[tensor] == out; });
+      if (graph_.tensors[place].is_constant() || last_read[place] != step || (is_input && is_output)) continue;
+      last_read[place] = last_read[out];
+      std::ranges::replace(place_of_, out, place);
+      break;
+    }
+  }
 }
 
 std::vector<MemoryPlanner::Block> CpuSession::Builder::tensor_lifetimes() const {

@@ -67,6 +67,11 @@ struct Tensor {
 enum class Padding : std::uint8_t { same, valid };
 enum class Activation : std::uint8_t { none, relu, relu_n1_to_1, relu6 };
 
+/// Rows and columns of zero points around a picture.
+struct PicturePadding {
+  std::int32_t top = 0, left = 0, bottom = 0, right = 0;
+};
+
 /// The options of all supported operators in one plain struct; each operator reads its own (names as in the format).
 struct OpOptions {
   bool present = false;  ///< the file had an options table of the operator's kind
@@ -78,6 +83,7 @@ struct OpOptions {
   std::int32_t begin_mask = 0, end_mask = 0, ellipsis_mask = 0, new_axis_mask = 0, shrink_axis_mask = 0;
   bool offset = false;              ///< STRIDED_SLICE: `end` counts from `begin`
   float alpha = 0, beta = 1;        ///< LEAKY_RELU, SOFTMAX
+  PicturePadding outer;             ///< not of the file: a PAD before a window that is VALID (fold.h)
   std::vector<std::int32_t> shape;  ///< RESHAPE new_shape, SQUEEZE squeeze_dims
 };
 

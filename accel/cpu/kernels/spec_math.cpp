@@ -16,16 +16,16 @@ constexpr std::int64_t kMaxActivation = 255;
 constexpr std::size_t kMaxSumPiece = std::size_t{1} << 20;
 
 struct PieceSums {
-  std::int32_t sum = 0, magnitude = 0;
+  std::uint32_t sum = 0, magnitude = 0;
 };
 
-template <class Weight>
-PieceSums piece_sums(const std::uint8_t* bytes, std::size_t count, std::int32_t zero) {
+/// Sums of byte ^ flip and of its distance from zero, in the forms that compilers know as sums of absolute differences.
+PieceSums piece_sums(const std::uint8_t* bytes, std::size_t count, std::uint8_t flip, std::uint8_t zero) {
   PieceSums sums;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int32_t value = static_cast<Weight>(bytes[i]) - zero;
-    sums.sum += value;
-    sums.magnitude += value < 0 ? -value : value;
+    const std::uint8_t value = bytes[i] ^ flip;
+    sums.magnitude += static_cast<std::uint32_t>(std::abs(int{value} - int{zero}));
+    sums.sum += static_cast<std::uint32_t>(std::abs(int{value} - 0));
   }
   return sums;
 }
@@ -69,21 +69,24 @@ std::vector<ChannelSums> channel_sums(const ConvSpec& spec) {
   std::vector<ChannelSums> sums(channels);
   const std::uint8_t* bytes = spec.weights.data();
   if (spec.depthwise) {
-    for (std::size_t i = 0; i < spec.weights.size(); ++i) {
-      const std::int32_t value = weight_value(spec, bytes[i]) - spec.weight_zero;
-      sums[i % channels].sum += value;
-      sums[i % channels].magnitude += std::abs(value);
+    for (std::size_t row = 0; row < spec.weights.size(); row += channels) {
+      for (std::size_t c = 0; c < channels; ++c) {
+        const std::int32_t value = weight_value(spec, bytes[row + c]) - spec.weight_zero;
+        sums[c].sum += value;
+        sums[c].magnitude += std::abs(value);
+      }
     }
     return sums;
   }
   const std::size_t per_channel = spec.weights.size() / channels;
+  const std::uint8_t flip = spec.is_unsigned ? 0 : 0x80;
+  const auto zero = static_cast<std::uint8_t>(spec.weight_zero + flip);
   for (auto& channel : sums) {
     // In pieces whose 32-bit sums cannot overflow, so that the compiler can vectorise them.
     for (std::size_t left = per_channel; left > 0;) {
       const std::size_t count = std::min(left, kMaxSumPiece);
-      const PieceSums piece = spec.is_unsigned ? piece_sums<std::uint8_t>(bytes, count, spec.weight_zero)
-                                               : piece_sums<std::int8_t>(bytes, count, spec.weight_zero);
-      channel.sum += piece.sum;
+      const PieceSums piece = piece_sums(bytes, count, flip, zero);
+      channel.sum += std::int64_t{piece.sum} - (static_cast<std::int64_t>(count) * zero);
       channel.magnitude += piece.magnitude;
       bytes += count;
       left -= count;
@@ -110,6 +113,8 @@ void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, s
     case 8: copy_pieces<8>(to, from, count, step); return;
     case 16: copy_pieces<16>(to, from, count, step); return;
     case 32: copy_pieces<32>(to, from, count, step); return;
+    case 64: copy_pieces<64>(to, from, count, step); return;
+    case 128: copy_pieces<128>(to, from, count, step); return;
     default: break;
   }
   if (bytes < 8) {

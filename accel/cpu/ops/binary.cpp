@@ -92,7 +92,10 @@ PreparedOp bytes_operator(const NodeView& node, const Broadcast& broadcast, cons
   }
   PreparedOp prepared;
   prepared.reads = {0, 1};
-  if (node.input(0).shape.element_count() == node.input(1).shape.element_count()) prepared.bytewise = function;
+  const auto as_large = [&](std::size_t input) {
+    return node.input(input).shape.element_count() == node.output().shape.element_count();
+  };
+  if (as_large(0) && as_large(1)) prepared.bytewise = function;
   ByteBroadcast bytes(broadcast, std::move(kernel));
   prepared.scratch_bytes = bytes.scratch_bytes();
   prepared.op = make_operator([bytes = std::move(bytes)](const RunContext& context) { bytes.run(context); });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONCATENATION along one axis; 8-bit inputs with another scale than the output's are rescaled on the way.
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "accel/cpu/kernels/spec_math.h"
 #include "accel/cpu/ops/lookup.h"
 #include "accel/cpu/ops/ops.h"
 
@@ -86,19 +86,20 @@ Result<PreparedOp> prepare_concatenation(const NodeView& node) {
     prepared.reads.push_back(static_cast<std::uint32_t>(i));
   }
   const std::size_t outer = node.output().shape.product(0, axis);
-  prepared.op = make_operator([parts = std::move(parts), outer](const RunContext& context) {
+  const std::size_t step_bytes = node.output().byte_count() / outer;
+  prepared.op = make_operator([parts = std::move(parts), outer, step_bytes](const RunContext& context) {
     std::uint8_t* out = context.output<std::uint8_t>();
-    for (std::size_t step = 0; step < outer; ++step) {
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        const std::size_t bytes = parts[i].run_bytes;
-        const std::uint8_t* in = context.input<std::uint8_t>(i) + (step * bytes);
-        if (parts[i].rescale) {
-          parts[i].rescale->run(in, out, bytes, context.pool);
-        } else {
-          std::memcpy(out, in, bytes);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::size_t bytes = parts[i].run_bytes;
+      const std::uint8_t* in = context.input<std::uint8_t>(i);
+      if (parts[i].rescale) {
+        for (std::size_t step = 0; step < outer; ++step) {
+          parts[i].rescale->run(in + (step * bytes), out + (step * step_bytes), bytes, context.pool);
         }
-        out += bytes;
+      } else {
+        copy_every(out, in, bytes, outer, step_bytes);
       }
+      out += bytes;
     }
   });
   return prepared;

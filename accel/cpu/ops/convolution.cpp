@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: checks, then a ConvKernel of the chosen instruction set.
-#include <cstdlib>
+#include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "accel/cpu/kernels/kernels.h"
+#include "accel/cpu/kernels/spec_math.h"
 #include "accel/cpu/ops/conv_parameters.h"
 #include "accel/cpu/ops/ops.h"
 
@@ -45,18 +46,16 @@ Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t in
 
 Result<void> check_sums(const Tensor& filter, const std::vector<std::int32_t>& bias, std::int32_t channels,
                         bool channel_is_last) {
-  constexpr std::uint64_t kMaxActivation = 255;  // |x - zero point|
-  std::vector<std::uint64_t> sums(static_cast<std::size_t>(channels), 0);
-  const std::size_t run = channel_is_last ? 1 : filter.data.size() / sums.size();
-  for (std::size_t i = 0; i < filter.data.size(); ++i) {
-    const std::int32_t w = value_of(std::to_integer<std::uint8_t>(filter.data[i]), filter.type);
-    sums[i / run % sums.size()] += static_cast<std::uint64_t>(std::abs(w - filter.quantization.zero_point));
-  }
-  for (std::size_t o = 0; o < sums.size(); ++o) {
-    const std::int64_t offset = bias.empty() ? 0 : std::abs(std::int64_t{bias[o]});
-    if (sums[o] * kMaxActivation + static_cast<std::uint64_t>(offset) > INT32_MAX) {
-      return NodeView::corrupt("weights and bias of channel {} can overflow a 32-bit sum", o);
-    }
+  const ConvSpec spec{.out_c = channels,
+                      .depthwise = channel_is_last,
+                      .is_unsigned = filter.type == DType::u8,
+                      .weight_zero = filter.quantization.zero_point,
+                      .weights = {reinterpret_cast<const std::uint8_t*>(filter.data.data()), filter.data.size()},
+                      .bias = bias};
+  const auto bounds = sum_bounds(spec, channel_sums(spec));
+  const auto above = std::ranges::find_if(bounds, [](std::int64_t bound) { return bound > INT32_MAX; });
+  if (above != bounds.end()) {
+    return NodeView::corrupt("weights and bias of channel {} can overflow a 32-bit sum", above - bounds.begin());
   }
   return {};
 }
@@ -131,8 +130,10 @@ Result<ConvSpec> picture_spec(const NodeView& node) {
     return NodeView::corrupt("input {} and weights {} must have 4 dimensions", to_string(in), to_string(filter));
   }
   const OpOptions& options = node.options();
-  const auto rows = window_axis(options.padding, in[1], filter[1], options.stride_h, options.dilation_h);
-  const auto columns = window_axis(options.padding, in[2], filter[2], options.stride_w, options.dilation_w);
+  const auto& [top, left, bottom, right] = options.outer;
+  const auto rows = window_axis(options.padding, in[1] + top + bottom, filter[1], options.stride_h, options.dilation_h);
+  const auto columns =
+      window_axis(options.padding, in[2] + left + right, filter[2], options.stride_w, options.dilation_w);
   if (!rows || !columns) {
     return NodeView::corrupt("weights {} with stride {}x{}, dilation {}x{} do not fit input {}", to_string(filter),
                              options.stride_h, options.stride_w, options.dilation_h, options.dilation_w, to_string(in));
@@ -146,8 +147,8 @@ Result<ConvSpec> picture_spec(const NodeView& node) {
   spec.kernel_w = filter[2];
   spec.out_h = rows->out;
   spec.out_w = columns->out;
-  spec.pad_top = rows->pad_before;
-  spec.pad_left = columns->pad_before;
+  spec.pad_top = rows->pad_before + top;
+  spec.pad_left = columns->pad_before + left;
   spec.stride_h = options.stride_h;
   spec.stride_w = options.stride_w;
   spec.dilation_h = options.dilation_h;

@@ -166,6 +166,17 @@ Result<PadValue> pad_value(const NodeView& node) {
   return value;
 }
 
+/// The pads of a picture with its own zero point around it.
+std::optional<PicturePadding> picture_padding(const NodeView& node, const std::vector<std::int32_t>& paddings,
+                                              const PadValue& value) {
+  const Tensor& in = node.input(0);
+  const Tensor& out = node.output();
+  const bool picture = in.shape.rank() == 4 && is_8bit(in.type) && in.scales.size() == 1 && out.scales.size() == 1;
+  if (!picture || std::max({paddings[0], paddings[1], paddings[6], paddings[7]}) > 0) return std::nullopt;
+  if (value.bytes[0] != static_cast<std::byte>(in.quantization.zero_point)) return std::nullopt;
+  return PicturePadding{.top = paddings[2], .left = paddings[4], .bottom = paddings[3], .right = paddings[5]};
+}
+
 }  // namespace
 
 /// out[i_d + before_d] = in[i_d], the rest is the fill value; input 1 is i32 [rank,2] of (before, after).
@@ -198,6 +209,7 @@ Result<PreparedOp> prepare_pad(const NodeView& node) {
   for (std::size_t d = 0; d < in.rank(); ++d) copy.out_offset += paddings[2 * d] * copy.out_stride[front + d];
   PreparedOp prepared;
   prepared.reads.push_back(0);
+  prepared.padding = picture_padding(node, paddings, value);
   prepared.op = make_operator([copy, value, bytes = node.output().byte_count()](const RunContext& context) {
     value.fill(context.outputs[0], bytes);
     copy.run(context.inputs[0], context.outputs[0]);

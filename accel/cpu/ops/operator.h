@@ -70,6 +70,8 @@ struct PreparedOp {
   /// Set where output 0 is this function of the bytes at the same place of the inputs that are read, all of the same
   /// element count. run() then also works in place of either.
   ByteFunction bytewise;
+  /// Set where output 0 is the picture reads[0] with rows and columns of its zero point around it.
+  std::optional<PicturePadding> padding;
   std::size_t scratch_bytes = 0;
   std::size_t weight_bytes = 0;  ///< of packed weights that the operator owns
   std::uint64_t mac_count = 0;

@@ -26,36 +26,53 @@ Span window_span(std::int32_t position, std::int32_t stride, std::int32_t pad, s
   return {.begin = std::max(origin, 0), .end = std::min(origin + window, size)};
 }
 
-struct Sum {
-  std::int32_t total = 0;
-  void add(std::int32_t x) { total += x; }
+/// What is kept of a window's channel, from its first value on.
+struct Mean {
+  template <class T>
+  using State = std::int32_t;
+  static void add(std::int32_t& sum, std::int32_t x) { sum += x; }
   /// Nearest, halves away from zero.
-  [[nodiscard]] std::int32_t result(std::int32_t count) const {
-    return total > 0 ? (total + (count / 2)) / count : (total - (count / 2)) / count;
+  static std::int32_t result(std::int32_t sum, std::int32_t count) {
+    return sum > 0 ? (sum + (count / 2)) / count : (sum - (count / 2)) / count;
   }
 };
 
 struct Maximum {
-  std::int32_t largest = INT32_MIN;
-  void add(std::int32_t x) { largest = std::max(largest, x); }
-  [[nodiscard]] std::int32_t result(std::int32_t /*count*/) const { return largest; }
+  template <class T>
+  using State = T;  // as narrow as the input: more of them in a vector
+  template <class T>
+  static void add(T& largest, T x) {
+    largest = largest < x ? x : largest;
+  }
+  static std::int32_t result(std::int32_t largest, std::int32_t /*count*/) { return largest; }
 };
 
-/// One output pixel; sums in blocks of channels so that the innermost loop runs along memory.
+/// One output pixel; in blocks of channels so that the innermost loops run along memory.
 template <class T, class Accumulator>
 void pool_pixel(const Pool& pool, const T* picture, Span rows, Span columns, T* out) {
   constexpr std::int32_t kBlock = 64;
   const std::int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
   for (std::int32_t first = 0; first < pool.channels; first += kBlock) {
     const std::int32_t width = std::min(kBlock, pool.channels - first);
-    Accumulator sums[kBlock] = {};
+    typename Accumulator::template State<T> states[kBlock] = {};
+    const auto pixel_at = [&](std::int32_t y, std::int32_t x) {
+      return picture + ((static_cast<std::size_t>(y) * pool.in_w + x) * pool.channels) + first;
+    };
+    const T* corner = pixel_at(rows.begin, columns.begin);
+    for (std::int32_t c = 0; c < width; ++c) states[c] = corner[c];
     for (std::int32_t y = rows.begin; y < rows.end; ++y) {
-      for (std::int32_t x = columns.begin; x < columns.end; ++x) {
-        const T* pixel = picture + ((static_cast<std::size_t>(y) * pool.in_w + x) * pool.channels) + first;
-        for (std::int32_t c = 0; c < width; ++c) sums[c].add(pixel[c]);
+      for (std::int32_t x = columns.begin + (y == rows.begin ? 1 : 0); x < columns.end; ++x) {
+        const T* pixel = pixel_at(y, x);
+        if (width == kBlock) {
+          for (std::int32_t c = 0; c < kBlock; ++c) Accumulator::add(states[c], pixel[c]);
+        } else {
+          for (std::int32_t c = 0; c < width; ++c) Accumulator::add(states[c], pixel[c]);
+        }
       }
     }
-    for (std::int32_t c = 0; c < width; ++c) out[first + c] = static_cast<T>(pool.range.clamp(sums[c].result(count)));
+    for (std::int32_t c = 0; c < width; ++c) {
+      out[first + c] = static_cast<T>(pool.range.clamp(Accumulator::result(states[c], count)));
+    }
   }
 }
 
@@ -80,8 +97,9 @@ Result<Pool> check_pool(const NodeView& node) {
   const Shape& in = node.input(0).shape;
   if (in.rank() != 4) return NodeView::corrupt("input {} must have 4 dimensions", to_string(in));
   const OpOptions& options = node.options();
-  const auto rows = window_axis(options.padding, in[1], options.filter_h, options.stride_h, 1);
-  const auto columns = window_axis(options.padding, in[2], options.filter_w, options.stride_w, 1);
+  const auto& [top, left, bottom, right] = options.outer;
+  const auto rows = window_axis(options.padding, in[1] + top + bottom, options.filter_h, options.stride_h, 1);
+  const auto columns = window_axis(options.padding, in[2] + left + right, options.filter_w, options.stride_w, 1);
   if (!rows || !columns) {
     return NodeView::corrupt("window {}x{} with stride {}x{} does not fit input {}", options.filter_h, options.filter_w,
                              options.stride_h, options.stride_w, to_string(in));
@@ -98,8 +116,8 @@ Result<Pool> check_pool(const NodeView& node) {
               .window_w = options.filter_w,
               .stride_h = options.stride_h,
               .stride_w = options.stride_w,
-              .pad_top = rows->pad_before,
-              .pad_left = columns->pad_before,
+              .pad_top = rows->pad_before + top,
+              .pad_left = columns->pad_before + left,
               .range = activation_range(options.activation, out.type, out.quantization)};
 }
 
@@ -129,7 +147,7 @@ Result<PreparedOp> prepare_pool(const NodeView& node) {
 
 /// out[n,y,x,c] = clamp(round(mean of in[n,v,u,c] over the part of the window inside the picture)), in the same
 /// quantisation. Source: reference/integer_ops/pooling.h, reference/pooling.h.
-Result<PreparedOp> prepare_average_pool(const NodeView& node) { return prepare_pool<Sum>(node); }
+Result<PreparedOp> prepare_average_pool(const NodeView& node) { return prepare_pool<Mean>(node); }
 
 /// out[n,y,x,c] = clamp(max of in[n,v,u,c] over the window).
 Result<PreparedOp> prepare_max_pool(const NodeView& node) { return prepare_pool<Maximum>(node); }

@@ -30,7 +30,8 @@ struct Mean {
     while (true) {
       std::ptrdiff_t to = 0;
       for (std::size_t axis = 0; axis < kInner; ++axis) to += index[axis] * out_stride[axis];
-      for (std::int32_t i = 0; i < dims[kInner]; ++i) sums[to + (i * out_stride[kInner])] += *in++;
+      add_row(in, sums + to);
+      in += dims[kInner];
       std::size_t axis = kInner;
       while (axis > 0 && ++index[axis - 1] == dims[axis - 1]) index[--axis] = 0;
       if (axis == 0) break;
@@ -39,6 +40,19 @@ struct Mean {
       const std::int32_t q = multiply(sums[i] - input_bias, factor);
       out[i] = static_cast<T>(range.clamp(saturating_add(q, zero_point)));
     }
+  }
+
+  /// The innermost dimension is either kept or summed up.
+  template <class T>
+  void add_row(const T* in, std::int32_t* sums) const {
+    const std::int32_t size = dims[kMaxRank - 1];
+    if (out_stride[kMaxRank - 1] != 0) {
+      for (std::int32_t i = 0; i < size; ++i) sums[i] += in[i];
+      return;
+    }
+    std::int32_t total = 0;
+    for (std::int32_t i = 0; i < size; ++i) total += in[i];
+    sums[0] += total;
   }
 };
 
