@@ -12,30 +12,34 @@ class WordDot {
 
   WordDot(std::uint8_t flip, std::int16_t zero_point) : flip_(vdupq_n_u8(flip)), zero_point_(vdupq_n_s16(zero_point)) {}
 
-  /// pairs[i].val[k] holds the k-th weight of channels 8i .. 8i + 7.
   template <int kVectors>
-  struct Weights {
-    int16x8x2_t pairs[kVectors / 2];
-  };
-  template <int kVectors>
-  static Weights<kVectors> load_weights(const std::byte* from) {
-    Weights<kVectors> weights;
+  static constexpr std::size_t kMaxRows = kVectors == 4 ? 5 : 6;
+
+  template <int kVectors, int kRows>
+  [[gnu::always_inline]] static void add_products(int32x4_t (&sums)[kRows][kVectors],
+                                                  const std::uint8_t* const (&rows)[kRows], const std::byte* weights,
+                                                  std::size_t k_bytes) {
+    for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
+      int16x4_t a[kRows];
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        std::int32_t two;
+        std::memcpy(&two, rows[r] + k, sizeof two);
+        a[r] = vreinterpret_s16_s32(vdup_n_s32(two));
+      }
 #pragma GCC unroll 2
-    for (int i = 0; i < kVectors / 2; ++i) weights.pairs[i] = load_pairs(from + (i * 32));
-    return weights;
-  }
-  template <int kVectors>
-  static void add_row(int32x4_t (&sums)[kVectors], const std::uint8_t* activations, const Weights<kVectors>& weights) {
-    std::int32_t two;
-    std::memcpy(&two, activations, sizeof two);
-    const int16x4_t a = vreinterpret_s16_s32(vdup_n_s32(two));
-#pragma GCC unroll 2
-    for (int i = 0; i < kVectors / 2; ++i) {
-      const auto& pair = weights.pairs[i];
-      sums[2 * i] = vmlal_lane_s16(sums[2 * i], vget_low_s16(pair.val[0]), a, 0);
-      sums[(2 * i) + 1] = vmlal_high_lane_s16(sums[(2 * i) + 1], pair.val[0], a, 0);
-      sums[2 * i] = vmlal_lane_s16(sums[2 * i], vget_low_s16(pair.val[1]), a, 1);
-      sums[(2 * i) + 1] = vmlal_high_lane_s16(sums[(2 * i) + 1], pair.val[1], a, 1);
+      for (int i = 0; i < kVectors / 2; ++i) {
+        const int16x8x2_t w = load_pairs(weights + (i * 32));
+#pragma GCC unroll 6
+        for (int r = 0; r < kRows; ++r) {
+          auto& low = sums[r][2 * i];
+          auto& high = sums[r][(2 * i) + 1];
+          low = vmlal_lane_s16(low, vget_low_s16(w.val[0]), a[r], 0);
+          high = vmlal_high_lane_s16(high, w.val[0], a[r], 0);
+          low = vmlal_lane_s16(low, vget_low_s16(w.val[1]), a[r], 1);
+          high = vmlal_high_lane_s16(high, w.val[1], a[r], 1);
+        }
+      }
     }
   }
   static void add_lanes(int32x4_t (&sums)[4], const std::byte* activations, const std::byte* weights) {

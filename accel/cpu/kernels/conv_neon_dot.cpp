@@ -12,24 +12,36 @@ class SignedDot {
 
   SignedDot(std::uint8_t flip, std::int16_t /*zero_point*/) : flip_(vdupq_n_u8(flip)) {}
 
+  /// Accumulators must leave room for the activations of all rows and one vector of weights: 24 + 6 + 2 of 32
+  /// registers.
   template <int kVectors>
-  struct Weights {
-    int8x16_t v[kVectors];
-  };
-  template <int kVectors>
-  static Weights<kVectors> load_weights(const std::byte* from) {
-    Weights<kVectors> weights;
-#pragma GCC unroll 4
-    for (int i = 0; i < kVectors; ++i) weights.v[i] = load(from + (i * 16));
-    return weights;
-  }
-  template <int kVectors>
-  static void add_row(int32x4_t (&sums)[kVectors], const std::uint8_t* activations, const Weights<kVectors>& weights) {
-    std::int32_t four;
-    std::memcpy(&four, activations, sizeof four);
-    const int8x16_t a = vreinterpretq_s8_s32(vdupq_n_s32(four));
-#pragma GCC unroll 4
-    for (int i = 0; i < kVectors; ++i) sums[i] = vdotq_s32(sums[i], weights.v[i], a);
+  static constexpr std::size_t kMaxRows = kVectors == 4 ? 5 : 8;
+
+  /// sums[r][v] += rows[r][k] * weights[k][v], 16 bytes of each row at a time, multiplied by element.
+  template <int kVectors, int kRows>
+  [[gnu::always_inline]] static void add_products(int32x4_t (&sums)[kRows][kVectors],
+                                                  const std::uint8_t* const (&rows)[kRows], const std::byte* weights,
+                                                  std::size_t k_bytes) {
+    std::size_t k = 0;
+    for (; k + 16 <= k_bytes; k += 16, weights += 4 * kGroupBytes) {
+      int8x16_t a[kRows];
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) a[r] = vreinterpretq_s8_u8(vld1q_u8(rows[r] + k));
+      add_group<0>(sums, a, weights);
+      add_group<1>(sums, a, weights + kGroupBytes);
+      add_group<2>(sums, a, weights + (2 * kGroupBytes));
+      add_group<3>(sums, a, weights + (3 * kGroupBytes));
+    }
+    for (; k < k_bytes; k += 4, weights += kGroupBytes) {
+      int8x16_t a[kRows];
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        std::int32_t four;
+        std::memcpy(&four, rows[r] + k, sizeof four);
+        a[r] = vreinterpretq_s8_s32(vdupq_n_s32(four));
+      }
+      add_group<0>(sums, a, weights);
+    }
   }
   static void add_lanes(int32x4_t (&sums)[4], const std::byte* activations, const std::byte* weights) {
 #pragma GCC unroll 4
@@ -64,6 +76,18 @@ class SignedDot {
   }
 
  private:
+  static constexpr std::size_t kGroupBytes = kBlockLanes * 4;
+
+  template <int kGroup, int kVectors, int kRows>
+  [[gnu::always_inline]] static void add_group(int32x4_t (&sums)[kRows][kVectors], const int8x16_t (&a)[kRows],
+                                               const std::byte* weights) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const int8x16_t w = load(weights + (v * 16));
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) sums[r][v] = vdotq_laneq_s32(sums[r][v], w, a[r], kGroup);
+    }
+  }
   static int8x16_t load(const std::byte* from) { return vreinterpretq_s8_u8(vld1q_u8(bytes_of(from))); }
 
   uint8x16_t flip_;

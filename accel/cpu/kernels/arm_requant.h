@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requantisation on 128-bit Arm, bit-exact to requant.h: SQRDMULH is gemmlowp's first rounding, SRSHL the second.
+// Included only by files with their own instruction-set flags, see x86_ymm.h.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstring>
+
+#include "accel/cpu/kernels/isa.h"
+
+namespace wayside::accel::cpu {
+namespace {
+
+/// The constants that scale lanes [lane, lane + 4) of a block. SRSHL rounds halves upwards, gemmlowp away from zero:
+/// negative values are lowered by one first (where they are shifted at all). Rectified layers clamp negative values
+/// whatever their rounding.
+template <RequantMode kMode>
+class ScaleVectors {
+ public:
+  ScaleVectors(const RequantBlock& block, std::size_t lane) : multiplier_(vld1q_s32(&block.multiplier[lane])) {
+    const int32x4_t right = vld1q_s32(&block.right[lane]);
+    if constexpr (kMode == RequantMode::general) {
+      left_ = vld1q_s32(&block.left[lane]);
+      right_ = vnegq_s32(right);
+    } else {
+      right_ = vmvnq_s32(right);  // the block holds e - 1 >= 0: -(e - 1) - 1
+    }
+  }
+  [[nodiscard]] int32x4_t operator()(int32x4_t sum) const {
+    if constexpr (kMode == RequantMode::general) sum = vshlq_s32(sum, left_);
+    int32x4_t scaled = vqrdmulhq_s32(sum, multiplier_);
+    if constexpr (kMode == RequantMode::general) {
+      scaled = vqaddq_s32(scaled, vshrq_n_s32(vandq_s32(scaled, right_), 31));
+    } else if constexpr (kMode == RequantMode::symmetric) {
+      scaled = vsraq_n_s32(scaled, scaled, 31);
+    }
+    return vrshlq_s32(scaled, right_);
+  }
+
+ private:
+  int32x4_t multiplier_, right_, left_{};
+};
+
+class StageVectors {
+ public:
+  explicit StageVectors(const OutputStage& stage)
+      : zero_point_(vdupq_n_s16(stage.zero_point)),
+        clamp_min_(vdupq_n_s8(stage.clamp_min)),
+        clamp_max_(vdupq_n_s8(stage.clamp_max)),
+        flip_(vdupq_n_s8(static_cast<std::int8_t>(stage.flip))),
+        saturates_(stage.clamp_min == -128 && stage.clamp_max == 127 && stage.flip == 0) {}
+
+  [[nodiscard]] int8x16_t narrow(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) const {
+    const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point_);
+    const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero_point_);
+    const int8x16_t bytes = vqmovn_high_s16(vqmovn_s16(low), high);
+    // Narrowing saturates: the usual layer needs no more.
+    if (saturates_) return bytes;
+    return veorq_s8(vminq_s8(vmaxq_s8(bytes, clamp_min_), clamp_max_), flip_);
+  }
+  [[nodiscard]] int8x8_t narrow(int32x4_t a, int32x4_t b) const {
+    const int8x8_t bytes = vqmovn_s16(vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point_));
+    if (saturates_) return bytes;
+    const int8x8_t clamped = vmin_s8(vmax_s8(bytes, vget_low_s8(clamp_min_)), vget_low_s8(clamp_max_));
+    return veor_s8(clamped, vget_low_s8(flip_));
+  }
+
+ private:
+  int16x8_t zero_point_;
+  int8x16_t clamp_min_, clamp_max_, flip_;
+  bool saturates_;
+};
+
+/// The first min(count, 16) bytes.
+inline void store_some(std::uint8_t* to, int8x16_t bytes, std::size_t count) {
+  auto* at = reinterpret_cast<std::int8_t*>(to);
+  if (count >= kBlockLanes) {
+    vst1q_s8(at, bytes);
+    return;
+  }
+  std::int8_t buffer[kBlockLanes];
+  vst1q_s8(buffer, bytes);
+  std::memcpy(to, buffer, count);
+}
+
+/// The first min(count, 8) bytes.
+inline void store_some(std::uint8_t* to, int8x8_t bytes, std::size_t count) {
+  if (count >= kHalfBlock) {
+    vst1_s8(reinterpret_cast<std::int8_t*>(to), bytes);
+    return;
+  }
+  std::int8_t buffer[kHalfBlock];
+  vst1_s8(buffer, bytes);
+  std::memcpy(to, buffer, count);
+}
+
+}  // namespace
+}  // namespace wayside::accel::cpu
