@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "accel/cpu/kernels/conv_depthwise_arm.h"
 #include "accel/cpu/kernels/isa.h"
 #include "base/log.h"
 
@@ -19,6 +20,13 @@ std::unique_ptr<ConvKernel> depthwise(const ConvSpec& spec) {
   return make_depthwise_conv(spec, kIsa());
 }
 
+#if defined(__aarch64__)
+template <const WindowIsa& (*kIsa)()>
+std::unique_ptr<ConvKernel> window(const ConvSpec& spec) {
+  return make_window_conv(spec, kIsa());
+}
+#endif
+
 constexpr std::array kEntries{
 #if defined(__x86_64__)
     ConvEntry{Level::avx512_vnni, "gemm", gemm<avx512_vnni_isa>},
@@ -31,8 +39,10 @@ constexpr std::array kEntries{
     ConvEntry{Level::avx2, "depthwise", depthwise<avx2_isa>},
 #elif defined(__aarch64__)
     ConvEntry{Level::neon_dot, "gemm", gemm<neon_dot_isa>},
+    ConvEntry{Level::neon_dot, "depthwise_3x3", window<neon_dot_window_isa>},
     ConvEntry{Level::neon_dot, "depthwise", depthwise<neon_dot_isa>},
     ConvEntry{Level::neon, "gemm", gemm<neon_isa>},
+    ConvEntry{Level::neon, "depthwise_3x3", window<neon_window_isa>},
     ConvEntry{Level::neon, "depthwise", depthwise<neon_isa>},
 #endif
     ConvEntry{Level::reference, "reference", make_reference_conv},
