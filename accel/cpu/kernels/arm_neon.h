@@ -15,6 +15,18 @@ namespace {
 
 inline const std::uint8_t* bytes_of(const std::byte* from) { return reinterpret_cast<const std::uint8_t*>(from); }
 
+/// to[i] = from[i] ^ flip.
+[[maybe_unused]] void flip_bytes(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip) {
+  const uint8x16_t mask = vdupq_n_u8(flip);
+  std::size_t i = 0;
+  for (; i + 64 <= count; i += 64) {
+#pragma GCC unroll 4
+    for (std::size_t v = 0; v < 64; v += 16) vst1q_u8(to + i + v, veorq_u8(vld1q_u8(from + i + v), mask));
+  }
+  for (; i + 16 <= count; i += 16) vst1q_u8(to + i, veorq_u8(vld1q_u8(from + i), mask));
+  for (; i < count; ++i) to[i] = from[i] ^ flip;
+}
+
 /// Where a tile lies in the output.
 struct TilePlace {
   std::uint8_t* out;
@@ -219,6 +231,7 @@ Isa make_isa(Level level) {
   isa.gemm = gemm<Dot>;
   isa.depthwise = depthwise<Dot>;
   isa.convert = Dot::convert;
+  isa.replace_bytes = replace_bytes;
   return isa;
 }
 

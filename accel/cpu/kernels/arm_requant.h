@@ -72,6 +72,25 @@ class StageVectors {
   bool saturates_;
 };
 
+/// bytes[i] = table[bytes[i]]: four look-ups of 64 bytes each; TBX leaves alone what lies outside its part.
+[[maybe_unused]] void replace_bytes(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table) {
+  uint8x16x4_t parts[4];
+  for (std::size_t i = 0; i < 4; ++i) {
+    for (std::size_t v = 0; v < 4; ++v) parts[i].val[v] = vld1q_u8(table + (64 * i) + (16 * v));
+  }
+  const uint8x16_t part = vdupq_n_u8(64);
+  std::size_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const uint8x16_t first = vld1q_u8(bytes + i);
+    const uint8x16_t second = vsubq_u8(first, part), third = vsubq_u8(second, part), fourth = vsubq_u8(third, part);
+    uint8x16_t found = vqtbl4q_u8(parts[0], first);
+    found = vqtbx4q_u8(found, parts[1], second);
+    found = vqtbx4q_u8(found, parts[2], third);
+    vst1q_u8(bytes + i, vqtbx4q_u8(found, parts[3], fourth));
+  }
+  for (; i < count; ++i) bytes[i] = table[bytes[i]];
+}
+
 /// The first min(count, 16) bytes.
 inline void store_some(std::uint8_t* to, int8x16_t bytes, std::size_t count) {
   auto* at = reinterpret_cast<std::int8_t*>(to);

@@ -55,10 +55,11 @@ class WindowConv final : public ConvKernel {
   std::size_t rows_at_once_ = 1;
   std::vector<WindowBlock> blocks_;
   AlignedBytes zero_row_;  ///< stands in for rows outside the picture
+  OutputTable table_;
 };
 
 WindowConv::WindowConv(const ConvSpec& spec, const WindowIsa& isa, const OutputStage& stage, const WeightForm& form)
-    : spec_(spec), isa_(isa) {
+    : spec_(spec), isa_(isa), table_(spec.output_table) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
   blocks_.resize(divide_up(channels, kWindowLanes));
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
@@ -81,6 +82,7 @@ WindowConv::WindowConv(const ConvSpec& spec, const WindowIsa& isa, const OutputS
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
+  spec_.output_table = {};
 }
 
 /// The zero point of the input, in the s8 domain, goes into the bias.
@@ -125,6 +127,7 @@ void WindowConv::run(const std::uint8_t* in, std::uint8_t* out, std::byte* /*scr
       args.out_rows[i] = out + (((picture * s.out_h) + y + i) * out_row_bytes);
     }
     isa_.run(args);
+    table_.apply(args.out_rows[0], args.row_count, out_row_bytes, out_row_bytes, isa_.replace_bytes);
   });
 }
 

@@ -51,6 +51,7 @@ struct WindowIsa {
   /// |w1| + |w2| of two neighbouring taps may not exceed it.
   std::int32_t largest_pair = 256;
   void (*run)(const WindowArgs& args) = nullptr;
+  void (*replace_bytes)(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table) = nullptr;  ///< see Isa
 };
 
 [[nodiscard]] const WindowIsa& neon_window_isa();

@@ -91,7 +91,110 @@ class WordDot {
   int16x8_t zero_point_;
 };
 
+/// s8 times s8: two products of up to 127 * 128 are summed in 16 bits before they are widened. A weight of -128 would
+/// overflow that; make_gemm_conv() is not given such layers.
+class ByteDot {
+ public:
+  /// Two partial sums per channel: 16 + 4 + 2 + 2 of 32 registers.
+  template <int kVectors>
+  static constexpr std::size_t kMaxRows = kVectors == 4 ? 2 : 4;
+
+  template <int kVectors, int kRows>
+  [[gnu::always_inline]] static void add_products(int32x4_t (&sums)[kRows][kVectors],
+                                                  const std::uint8_t* const (&rows)[kRows], const std::byte* weights,
+                                                  std::size_t k_bytes) {
+    constexpr std::size_t kGroupBytes = kBlockLanes * 4;
+    int32x4_t partial[kRows][2 * kVectors];  ///< [channel 2i: even pairs, odd pairs; channel 2i + 1: ...]
+    for (auto& row : partial) {
+      for (auto& sum : row) sum = vdupq_n_s32(0);
+    }
+    std::size_t k = 0;
+    for (; k + 8 <= k_bytes; k += 8, weights += 2 * kGroupBytes) {
+      int8x16_t first[kRows], second[kRows];
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const int32x2_t a = vreinterpret_s32_u8(vld1_u8(rows[r] + k));
+        first[r] = vreinterpretq_s8_s32(vdupq_lane_s32(a, 0));
+        second[r] = vreinterpretq_s8_s32(vdupq_lane_s32(a, 1));
+      }
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        const int8x16_t w = load(weights + (v * 16));
+        const int8x16_t next = load(weights + kGroupBytes + (v * 16));
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(first[r]));
+          auto& sum = partial[r][2 * v];
+          sum = vpadalq_s16(sum, vmlal_s8(low, vget_low_s8(next), vget_low_s8(second[r])));
+          const int16x8_t high = vmull_high_s8(w, first[r]);
+          auto& high_sum = partial[r][(2 * v) + 1];
+          high_sum = vpadalq_s16(high_sum, vmlal_high_s8(high, next, second[r]));
+        }
+      }
+    }
+    if (k < k_bytes) {
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        std::int32_t four;
+        std::memcpy(&four, rows[r] + k, sizeof four);
+        const int8x16_t a = vreinterpretq_s8_s32(vdupq_n_s32(four));
+#pragma GCC unroll 4
+        for (int v = 0; v < kVectors; ++v) {
+          const int8x16_t w = load(weights + (v * 16));
+          partial[r][2 * v] = vpadalq_s16(partial[r][2 * v], vmull_s8(vget_low_s8(w), vget_low_s8(a)));
+          partial[r][(2 * v) + 1] = vpadalq_s16(partial[r][(2 * v) + 1], vmull_high_s8(w, a));
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = vaddq_s32(sums[r][v], vpaddq_s32(partial[r][2 * v], partial[r][(2 * v) + 1]));
+      }
+    }
+  }
+
+  static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
+                      std::int16_t /*zero_point*/) {
+    flip_bytes(to, from, count, flip);
+  }
+
+  static void row_sums(std::int32_t* sums, const std::uint8_t* const* rows, std::size_t row_count,
+                       std::size_t byte_count, std::int32_t scale, bool /*slack*/) {
+    for (std::size_t row = 0; row < row_count; ++row) {
+      const auto* bytes = reinterpret_cast<const std::int8_t*>(rows[row]);
+      int32x4_t sum = vdupq_n_s32(0);
+      std::size_t i = 0;
+      for (; i + 16 <= byte_count; i += 16) sum = vpadalq_s16(sum, vpaddlq_s8(vld1q_s8(bytes + i)));
+      std::int32_t total = vaddvq_s32(sum);
+      for (; i < byte_count; ++i) total += bytes[i];
+      sums[row] = scale * total;
+    }
+  }
+
+ private:
+  static int8x16_t load(const std::byte* from) { return vreinterpretq_s8_u8(vld1q_u8(bytes_of(from))); }
+};
+
 }  // namespace
+
+const Isa& neon_bytes_isa() {
+  static const Isa isa = [] {
+    Isa made;
+    made.level = Level::neon;
+    made.signed_activations = true;
+    for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+      made.gemm_channel[lane] = made.gemm_half_channel[lane] = static_cast<std::uint8_t>(lane);
+    }
+    made.gemm = gemm<ByteDot>;
+    made.convert = ByteDot::convert;
+    made.row_sums = ByteDot::row_sums;
+    made.replace_bytes = replace_bytes;
+    return made;
+  }();
+  return isa;
+}
 
 const Isa& neon_isa() {
   static const Isa isa = make_isa<WordDot>(Level::neon);

@@ -69,10 +69,7 @@ class SignedDot {
 
   static void convert(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                       std::int16_t /*zero_point*/) {
-    const uint8x16_t mask = vdupq_n_u8(flip);
-    std::size_t i = 0;
-    for (; i + 16 <= count; i += 16) vst1q_u8(to + i, veorq_u8(vld1q_u8(from + i), mask));
-    for (; i < count; ++i) to[i] = from[i] ^ flip;
+    flip_bytes(to, from, count, flip);
   }
 
  private:

@@ -73,7 +73,8 @@ class PairWindow {
 }  // namespace
 
 const WindowIsa& neon_window_isa() {
-  static constexpr WindowIsa isa{.rows_at_once = 1, .largest_pair = 255, .run = run_window<PairWindow>};
+  static constexpr WindowIsa isa{
+      .rows_at_once = 1, .largest_pair = 255, .run = run_window<PairWindow>, .replace_bytes = replace_bytes};
   return isa;
 }
 

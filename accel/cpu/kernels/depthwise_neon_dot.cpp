@@ -82,7 +82,8 @@ class DotWindow {
 }  // namespace
 
 const WindowIsa& neon_dot_window_isa() {
-  static constexpr WindowIsa isa{.rows_at_once = 2, .largest_pair = 256, .run = run_window<DotWindow>};
+  static constexpr WindowIsa isa{
+      .rows_at_once = 2, .largest_pair = 256, .run = run_window<DotWindow>, .replace_bytes = replace_bytes};
   return isa;
 }
 

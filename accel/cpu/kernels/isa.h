@@ -168,7 +168,11 @@ void depthwise_vbmi(const DepthwiseArgs& args);
 void replace_bytes_vbmi(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table);
 #elif defined(__aarch64__)
 [[nodiscard]] const Isa& neon_isa();
+/// Matrix products of 8 bits on plain NEON, for layers without a weight of -128 (in the s8 domain); no depthwise.
+[[nodiscard]] const Isa& neon_bytes_isa();
 [[nodiscard]] const Isa& neon_dot_isa();
+/// Matrix products only; the rest is neon_dot_isa()'s.
+[[nodiscard]] const Isa& neon_i8mm_isa();
 #endif
 
 /// Drivers. Null for a spec that they do not cover.

@@ -2,6 +2,7 @@
 // The kernel list and make_conv(): the first entry at or below the wanted level that covers the shape.
 #include "accel/cpu/kernels/kernel_list.h"
 
+#include <algorithm>
 #include <array>
 
 #include "accel/cpu/kernels/conv_depthwise_arm.h"
@@ -25,6 +26,10 @@ template <const WindowIsa& (*kIsa)()>
 std::unique_ptr<ConvKernel> window(const ConvSpec& spec) {
   return make_window_conv(spec, kIsa());
 }
+std::unique_ptr<ConvKernel> gemm_bytes(const ConvSpec& spec) {
+  const std::uint8_t least = spec.is_unsigned ? 0 : 0x80;
+  return std::ranges::contains(spec.weights, least) ? nullptr : make_gemm_conv(spec, neon_bytes_isa());
+}
 #endif
 
 constexpr std::array kEntries{
@@ -38,9 +43,11 @@ constexpr std::array kEntries{
     ConvEntry{Level::avx2, "gemm", gemm<avx2_isa>},
     ConvEntry{Level::avx2, "depthwise", depthwise<avx2_isa>},
 #elif defined(__aarch64__)
+    ConvEntry{Level::neon_i8mm, "gemm", gemm<neon_i8mm_isa>},
     ConvEntry{Level::neon_dot, "gemm", gemm<neon_dot_isa>},
     ConvEntry{Level::neon_dot, "depthwise_3x3", window<neon_dot_window_isa>},
     ConvEntry{Level::neon_dot, "depthwise", depthwise<neon_dot_isa>},
+    ConvEntry{Level::neon, "gemm_bytes", gemm_bytes},
     ConvEntry{Level::neon, "gemm", gemm<neon_isa>},
     ConvEntry{Level::neon, "depthwise_3x3", window<neon_window_isa>},
     ConvEntry{Level::neon, "depthwise", depthwise<neon_isa>},

@@ -59,7 +59,7 @@ ConvCase make_case(const ConvSpec& shape, const CaseOptions& options, std::mt199
   for (auto& byte : one.input) byte = static_cast<std::uint8_t>(random());
   for (auto& byte : one.weights) {
     byte = static_cast<std::uint8_t>(random());
-    if (spec.is_unsigned && options.centred_weight_zero && byte == 0) byte = 1;
+    if (options.centred_weight_zero && byte == (spec.is_unsigned ? 0 : 0x80)) byte = 1;
   }
   spec.in_zero = spec.is_unsigned ? draw(random, 0, 255) : draw(random, -128, 127);
   spec.weight_zero = spec.is_unsigned ? (options.centred_weight_zero ? 128 : draw(random, 0, 255)) : 0;

@@ -29,7 +29,7 @@ struct CaseOptions {
   bool rectified = true;  ///< clamp_min == zero point of the output
   bool has_bias = true;
   bool has_table = false;
-  bool centred_weight_zero = false;  ///< u8: weight zero point 128, so that weights fit into s8
+  bool centred_weight_zero = false;  ///< no weight of -128 in the s8 domain; u8: weight zero point 128
   RequantKind requant = RequantKind::plausible;
 };
 
