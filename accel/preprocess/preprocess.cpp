@@ -177,7 +177,7 @@ base::Result<Preprocessor> Preprocessor::create(const PreprocessSpec& spec) {
   const std::size_t channels = state->table.channel_count;
   const std::size_t element_bytes = state->table.is_float ? sizeof(float) : 1;
   state->pixel_bytes = channels * element_bytes;
-  if (const auto* fast = avx2_row_kernels()) state->kernels = fast;
+  if (const auto* fast = vector_row_kernels()) state->kernels = fast;
   for (auto& part : state->parts) {
     for (auto& row : part.cells) resize_for(row, state->width);
     resize_for(part.blended, state->width);
@@ -241,7 +241,7 @@ base::Result<FrameMapping> Preprocessor::run(const base::ImageView& image, const
 std::string_view Preprocessor::level() const { return state_->kernels->name; }
 
 bool Preprocessor::set_level(std::string_view name) {
-  for (const auto* kernels : {&scalar_row_kernels(), avx2_row_kernels()}) {
+  for (const auto* kernels : {&scalar_row_kernels(), vector_row_kernels()}) {
     if (kernels != nullptr && kernels->name == name) {
       state_->kernels = kernels;
       return true;

@@ -64,6 +64,6 @@ struct RowKernels {
 /// Plain C++.
 const RowKernels& scalar_row_kernels();
 /// nullptr when this build has none or this processor cannot run them.
-const RowKernels* avx2_row_kernels();
+const RowKernels* vector_row_kernels();
 
 }  // namespace wayside::accel::preprocess

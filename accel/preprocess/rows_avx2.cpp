@@ -396,7 +396,7 @@ void convert(const ConvertJob& job, std::uint8_t* out) {
 
 }  // namespace
 
-const RowKernels* avx2_row_kernels() {
+const RowKernels* vector_row_kernels() {
   static constexpr RowKernels kernels{"avx2", cells, cell_pairs, blend, convert};
   return __builtin_cpu_supports("avx2") ? &kernels : nullptr;
 }

@@ -134,7 +134,7 @@ void measure(int side, Fit fit, int rounds, const std::vector<Frame>& frames) {
   variants.push_back({"read the frame only (floor)", read_only});
   variants.push_back({"libyuv NV12Scale bilinear, NV12ToRAW, s8", LibyuvWay(side, fit, libyuv::kFilterBilinear)});
   variants.push_back({"libyuv NV12Scale box, NV12ToRAW, s8", LibyuvWay(side, fit, libyuv::kFilterBox)});
-  for (const char* level : {"scalar", "avx2"}) {
+  for (const char* level : {"scalar", "avx2", "neon"}) {
     const auto ours = std::make_shared<OurWay>(side, fit, level);
     if (ours->usable())
       variants.push_back({std::string("wayside ") + level, [ours](const Frame& frame) { (*ours)(frame); }});

@@ -51,7 +51,9 @@ std::vector<std::uint8_t> run(Preprocessor& preprocessor, const PreprocessSpec& 
 std::vector<std::string> levels() {
   std::vector<std::string> result{"scalar"};
   auto probe = Preprocessor::create({.input = tensor(DType::u8, 8, 8, 3)});
-  if (probe->set_level("avx2")) result.emplace_back("avx2");
+  for (const char* name : {"avx2", "neon"}) {
+    if (probe->set_level(name)) result.emplace_back(name);
+  }
   return result;
 }
 

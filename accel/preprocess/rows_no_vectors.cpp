@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stands in for rows_avx2.cpp on other processor families.
+// Stands in for the vector row kernels on processor families that have none.
 #include "accel/preprocess/row_kernels.h"
 
 namespace wayside::accel::preprocess {
 
-const RowKernels* avx2_row_kernels() { return nullptr; }
+const RowKernels* vector_row_kernels() { return nullptr; }
 
 }  // namespace wayside::accel::preprocess
