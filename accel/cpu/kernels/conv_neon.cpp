@@ -103,34 +103,31 @@ class ByteDot {
   [[gnu::always_inline]] static void add_products(int32x4_t (&sums)[kRows][kVectors],
                                                   const std::uint8_t* const (&rows)[kRows], const std::byte* weights,
                                                   std::size_t k_bytes) {
-    constexpr std::size_t kGroupBytes = kBlockLanes * 4;
     int32x4_t partial[kRows][2 * kVectors];  ///< [channel 2i: even pairs, odd pairs; channel 2i + 1: ...]
     for (auto& row : partial) {
       for (auto& sum : row) sum = vdupq_n_s32(0);
     }
     std::size_t k = 0;
-    for (; k + 8 <= k_bytes; k += 8, weights += 2 * kGroupBytes) {
-      int8x16_t first[kRows], second[kRows];
+    for (; k + 16 <= k_bytes; k += 16, weights += 4 * kGroupBytes) {
+      int8x16_t a[kRows];
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
-        const int32x2_t a = vreinterpret_s32_u8(vld1_u8(rows[r] + k));
-        first[r] = vreinterpretq_s8_s32(vdupq_lane_s32(a, 0));
-        second[r] = vreinterpretq_s8_s32(vdupq_lane_s32(a, 1));
+        a[r] = vreinterpretq_s8_u8(vld1q_u8(rows[r] + k));
+        keep_in_register(a[r]);
       }
+      add_groups<0>(partial, a, weights);
+      add_groups<2>(partial, a, weights + (2 * kGroupBytes));
+    }
+    if (k + 8 <= k_bytes) {
+      int8x16_t a[kRows];
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        const int8x16_t w = load(weights + (v * 16));
-        const int8x16_t next = load(weights + kGroupBytes + (v * 16));
-#pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) {
-          const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(first[r]));
-          auto& sum = partial[r][2 * v];
-          sum = vpadalq_s16(sum, vmlal_s8(low, vget_low_s8(next), vget_low_s8(second[r])));
-          const int16x8_t high = vmull_high_s8(w, first[r]);
-          auto& high_sum = partial[r][(2 * v) + 1];
-          high_sum = vpadalq_s16(high_sum, vmlal_high_s8(high, next, second[r]));
-        }
+      for (int r = 0; r < kRows; ++r) {
+        a[r] = vcombine_s8(vreinterpret_s8_u8(vld1_u8(rows[r] + k)), vdup_n_s8(0));
+        keep_in_register(a[r]);
       }
+      add_groups<0>(partial, a, weights);
+      k += 8;
+      weights += 2 * kGroupBytes;
     }
     if (k < k_bytes) {
 #pragma GCC unroll 4
@@ -174,6 +171,37 @@ class ByteDot {
   }
 
  private:
+  static constexpr std::size_t kGroupBytes = kBlockLanes * 4;
+
+  /// The compiler would load each element again where it is repeated.
+  [[gnu::always_inline]] static void keep_in_register(int8x16_t& value) { asm("" : "+w"(value)); }
+
+  /// Adds k_groups kGroup and kGroup + 1 of the 16 bytes of each row.
+  template <int kGroup, int kSums, int kRows>
+  [[gnu::always_inline]] static void add_groups(int32x4_t (&partial)[kRows][kSums], const int8x16_t (&a)[kRows],
+                                                const std::byte* weights) {
+    int8x16_t first[kRows], second[kRows];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      first[r] = vreinterpretq_s8_s32(vdupq_laneq_s32(vreinterpretq_s32_s8(a[r]), kGroup));
+      second[r] = vreinterpretq_s8_s32(vdupq_laneq_s32(vreinterpretq_s32_s8(a[r]), kGroup + 1));
+    }
+#pragma GCC unroll 4
+    for (int v = 0; v < kSums / 2; ++v) {
+      const int8x16_t w = load(weights + (v * 16));
+      const int8x16_t next = load(weights + kGroupBytes + (v * 16));
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(first[r]));
+        auto& sum = partial[r][2 * v];
+        sum = vpadalq_s16(sum, vmlal_s8(low, vget_low_s8(next), vget_low_s8(second[r])));
+        const int16x8_t high = vmull_high_s8(w, first[r]);
+        auto& high_sum = partial[r][(2 * v) + 1];
+        high_sum = vpadalq_s16(high_sum, vmlal_high_s8(high, next, second[r]));
+      }
+    }
+  }
+
   static int8x16_t load(const std::byte* from) { return vreinterpretq_s8_u8(vld1q_u8(bytes_of(from))); }
 };
 
