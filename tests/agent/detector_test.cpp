@@ -11,7 +11,7 @@
 
 #include "agent/app.h"
 #include "drivers/camera/camera.h"
-#include "tests/agent/allocation_counter.h"
+#include "tests/allocation_counter.h"
 
 namespace wayside::agent {
 namespace {
@@ -60,10 +60,9 @@ TEST_F(DetectorTest, SeesThePersonInTheRealVideoAndAllocatesNothing) {
     auto frame = source->next(std::chrono::seconds(5));
     if (!frame) break;
     ++frames;
-    if (frames == 5) test::count_allocations();
-    const auto before = test::allocations();
+    const auto before = test::thread_allocation_count();
     const auto picture = (*detector)->process(frame->image(), *report);
-    allocations += test::allocations() - before;
+    if (frames >= 5) allocations += test::thread_allocation_count() - before;
     ASSERT_TRUE(picture) << picture.error().message;
     EXPECT_EQ(picture->width_px, 768U);
     for (std::size_t index = 0; index < report->count; ++index) {

@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <ostream>
 
-#include "tests/accel/cpu/allocation_counter.h"
 #include "tests/accel/cpu/temporary_file.h"
 #include "tests/accel/model_builder.h"
+#include "tests/allocation_counter.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -86,9 +86,9 @@ TEST_P(RealModels, LoadRunTwiceAndAllocateNothing) {
     }
   };
   fill();
-  const std::size_t before = testing::allocation_count();
+  const std::size_t before = test::allocation_count();
   ASSERT_TRUE(session.run());
-  EXPECT_EQ(testing::allocation_count(), before);
+  EXPECT_EQ(test::allocation_count(), before);
   const std::vector<std::byte> first(session.output(0).begin(), session.output(0).end());
   fill();
   ASSERT_TRUE(session.run());

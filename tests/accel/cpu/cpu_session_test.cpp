@@ -10,8 +10,8 @@
 #include <cstring>
 #include <thread>
 
-#include "tests/accel/cpu/allocation_counter.h"
 #include "tests/accel/model_builder.h"
+#include "tests/allocation_counter.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -83,9 +83,9 @@ TEST(CpuSessionTest, RunAllocatesNothing) {
     const auto session = create(small_model(), threads);
     ASSERT_TRUE(session);
     ASSERT_TRUE(session->run());
-    const std::size_t before = testing::allocation_count();
+    const std::size_t before = test::allocation_count();
     for (int i = 0; i < 10; ++i) ASSERT_TRUE(session->run());
-    EXPECT_EQ(testing::allocation_count(), before) << threads << " threads";
+    EXPECT_EQ(test::allocation_count(), before) << threads << " threads";
   }
 }
 

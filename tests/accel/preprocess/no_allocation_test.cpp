@@ -5,7 +5,7 @@
 #include <random>
 
 #include "accel/preprocess/preprocess.h"
-#include "tests/accel/preprocess/allocation_counter.h"
+#include "tests/allocation_counter.h"
 #include "tests/accel/preprocess/test_picture.h"
 
 namespace wayside::accel {
@@ -21,9 +21,9 @@ TEST(Preprocess, AllocatesNothingAfterCreation) {
   for (const auto format : test::kReadableFormats) {
     for (const std::uint32_t width : {96U, 1921U, 641U, 30U}) {
       const auto picture = test::random_picture(format, width, 70, 3, random);
-      const int before = wayside::test::allocation_count();
+      const std::size_t before = wayside::test::allocation_count();
       const bool ok = preprocessor->run(picture.view, {}, out).has_value();
-      const int after = wayside::test::allocation_count();
+      const std::size_t after = wayside::test::allocation_count();
       EXPECT_TRUE(ok);
       EXPECT_EQ(after, before) << base::to_string(format) << ' ' << width;
     }

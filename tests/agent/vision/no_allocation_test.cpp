@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "agent/vision/decoder.h"
-#include "tests/accel/preprocess/allocation_counter.h"
 #include "tests/agent/vision/fake_session.h"
+#include "tests/allocation_counter.h"
 
 namespace wayside::agent {
 namespace {
@@ -18,9 +18,9 @@ void expect_no_allocation(DecoderType type, const test::FakeSession& session) {
   card.decoder.type = type;
   auto decoder = make_decoder(card, session);
   ASSERT_TRUE(decoder.has_value()) << decoder.error().message;
-  const int before = wayside::test::allocation_count();
+  const std::size_t before = wayside::test::allocation_count();
   const auto count = (*decoder)->decode(session, test::plain_mapping(640, 640, 10)).size();
-  const int after = wayside::test::allocation_count();
+  const std::size_t after = wayside::test::allocation_count();
   EXPECT_EQ(after, before) << to_string(type);
   EXPECT_GT(count, 0U) << to_string(type);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replacement operator new and delete over malloc and free.
-#include "tests/accel/cpu/allocation_counter.h"
+// Replacement operator new and delete over malloc and free: all forms, or a sanitizer pairs its own with ours.
+#include "tests/allocation_counter.h"
 
 #include <algorithm>
 #include <atomic>
@@ -10,14 +10,20 @@
 namespace {
 
 std::atomic<std::size_t> g_count{0};
+thread_local std::size_t t_count = 0;
+
+void count() {
+  ++g_count;
+  ++t_count;
+}
 
 void* counted(std::size_t size) {
-  ++g_count;
+  count();
   return std::malloc(std::max<std::size_t>(size, 1));
 }
 
 void* counted_aligned(std::size_t size, std::align_val_t alignment) {
-  ++g_count;
+  count();
   const auto unit = static_cast<std::size_t>(alignment);
   return std::aligned_alloc(unit, (std::max<std::size_t>(size, 1) + unit - 1) / unit * unit);
 }
@@ -29,7 +35,8 @@ void* or_throw(void* memory) {
 
 }  // namespace
 
-std::size_t wayside::accel::cpu::testing::allocation_count() { return g_count; }
+std::size_t wayside::test::allocation_count() { return g_count; }
+std::size_t wayside::test::thread_allocation_count() { return t_count; }
 
 void* operator new(std::size_t size) { return or_throw(counted(size)); }
 void* operator new[](std::size_t size) { return or_throw(counted(size)); }
