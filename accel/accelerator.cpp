@@ -2,6 +2,8 @@
 // Names and sizes of element types.
 #include "accel/accelerator.h"
 
+#include <format>
+
 namespace wayside::accel {
 
 std::size_t size_bytes(DType type) {
@@ -24,6 +26,13 @@ std::string_view to_string(DType type) {
     case DType::f32: return "f32";
   }
   return "?";
+}
+
+base::Result<void> Session::set_batch(std::size_t count) {
+  if (count >= 1 && count <= max_batch()) return {};
+  return base::fail(base::Code::invalid_argument,
+                    std::format("a batch of {}: this session was loaded for 1 to {}; load it with a larger max_batch",
+                                count, max_batch()));
 }
 
 }  // namespace wayside::accel

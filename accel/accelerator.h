@@ -64,6 +64,8 @@ struct ModelInfo {
   std::size_t weight_bytes = 0;      ///< packed weights
 };
 
+inline constexpr std::size_t kMaxBatch = 64;
+
 /// One loaded model. Not thread-safe: one caller at a time. run() allocates nothing.
 class Session {
  public:
@@ -77,6 +79,13 @@ class Session {
   /// Bytes of an output; valid until the next run().
   [[nodiscard]] virtual std::span<const std::byte> output(std::size_t index) const = 0;
   virtual base::Result<void> run() = 0;
+
+  /// SessionOptions::max_batch, where the back end has batches.
+  [[nodiscard]] virtual std::size_t max_batch() const { return 1; }
+  /// From now on inputs and outputs hold `count` items one after the other (`count` times the file's first dimension),
+  /// and run() works on all; item i gives the bytes that it gives alone. The first items of the inputs stay. Allocates
+  /// nothing. Errors: invalid_argument outside 1..max_batch(); nothing changes then.
+  virtual base::Result<void> set_batch(std::size_t count);
 };
 
 namespace cpu {
@@ -92,8 +101,9 @@ struct SessionOptions {
   std::chrono::microseconds spin{50};             ///< see cpu::ThreadPoolOptions; 0 saves power
   CoreChoice cores = CoreChoice::any;             ///< else the caller of run() is moved there too, at its first run
   std::shared_ptr<cpu::ThreadPool> threads = {};  ///< shared with other sessions; replaces the three above
-  int priority = 0;        ///< where threads are shared: higher runs go first, also between the layers of others
-  bool split_all = false;  ///< uses all threads for small operators too, where they cost time; for tests
+  int priority = 0;           ///< where threads are shared: higher runs go first, also between the layers of others
+  std::size_t max_batch = 1;  ///< 1..kMaxBatch: memory is planned for that many items, see Session::set_batch()
+  bool split_all = false;     ///< uses all threads for small operators too, where they cost time; for tests
 };
 
 /// A back end that is present on this machine.

@@ -64,7 +64,7 @@ class CpuSession::Builder {
     copy_constants();
     bind();
     describe_interface();
-    return {};
+    return add_lanes();
   }
 
  private:
@@ -85,9 +85,14 @@ class CpuSession::Builder {
   Result<void> plan();
   [[nodiscard]] std::vector<MemoryPlanner::Block> tensor_lifetimes() const;
   void copy_constants();
+  [[nodiscard]] std::size_t copies_of(std::size_t place) const;
   void bind();
   void choose_parallel();
   void describe_interface();
+  Result<void> add_lanes();
+  template <class Pointer>
+  void add_slot(std::vector<Slot<Pointer>>& slots, Pointer& pointer) const;
+  void place_interface();
   [[nodiscard]] std::byte* address_of(std::int32_t tensor) const;
   static Result<AlignedBytes> allocate(std::size_t bytes, std::string_view what);
 
@@ -96,9 +101,11 @@ class CpuSession::Builder {
   Level level_;
   const SessionOptions& options_;
   Fold fold_;
-  std::vector<std::int32_t> place_of_;       // tensor -> the tensor whose memory it uses
-  std::vector<std::size_t> offset_of_;       // of places, in arena_ or constants_
-  std::vector<bool> constant_is_used_;       // by place
+  std::vector<std::int32_t> place_of_;  // tensor -> the tensor whose memory it uses
+  std::vector<std::size_t> offset_of_;  // of places, in arena_ or constants_
+  std::vector<bool> constant_is_used_;  // by place
+  std::vector<bool> in_interface_;      // by place: model inputs and outputs of a session with batches
+  std::size_t interface_bytes_ = 0, arena_bytes_ = 0;
   std::vector<Pending> pending_;             // operators that run
   std::vector<std::size_t> scratch_offset_;  // by pending
 };
@@ -240,8 +247,24 @@ Result<CpuSession::AlignedBytes> CpuSession::Builder::allocate(std::size_t bytes
   return AlignedBytes(static_cast<std::byte*>(memory));
 }
 
+/// With batches, the items of a model input or output lie one after the other, outside the arenas.
+void CpuSession::Builder::place_interface() {
+  in_interface_.assign(graph_.tensors.size(), false);
+  if (session_.max_batch_ == 1) return;
+  for (const auto* list : {&graph_.inputs, &graph_.outputs}) {
+    for (const std::int32_t tensor : *list) {
+      const auto place = static_cast<std::size_t>(place_of_[tensor]);
+      if (!graph_.tensors[place].is_constant()) in_interface_[place] = true;
+    }
+  }
+}
+
 Result<void> CpuSession::Builder::plan() {
   auto blocks = tensor_lifetimes();
+  place_interface();
+  for (std::size_t i = 0; i < in_interface_.size(); ++i) {
+    if (in_interface_[i]) blocks[i].size_bytes = 0;
+  }
   for (std::size_t step = 0; step < pending_.size(); ++step) {
     blocks.push_back({.size_bytes = pending_[step].prepared.scratch_bytes, .first_use = step, .last_use = step});
   }
@@ -255,9 +278,27 @@ Result<void> CpuSession::Builder::plan() {
     return fail(Code::exhausted, std::format("needs {} MB of activation memory (sum of all tensors: {} MB), at most {}",
                                              plan.arena_bytes >> 20, total >> 20, kMaxArenaBytes >> 20));
   }
+  const std::size_t threads = session_.pool_->thread_count();
+  const std::size_t lane_count = session_.max_batch_ >= threads ? threads : 1;
+  if (plan.arena_bytes > kMaxArenaBytes / lane_count) {
+    return fail(Code::exhausted,
+                std::format("needs {} MB of activation memory for each of {} threads, at most {} in all",
+                            plan.arena_bytes >> 20, lane_count, kMaxArenaBytes >> 20));
+  }
   offset_of_.assign(plan.offsets_bytes.begin(), plan.offsets_bytes.begin() + std::ssize(graph_.tensors));
   scratch_offset_.assign(plan.offsets_bytes.begin() + std::ssize(graph_.tensors), plan.offsets_bytes.end());
-  session_.info_.arena_bytes = plan.arena_bytes;
+  for (std::size_t i = 0; i < in_interface_.size(); ++i) {
+    if (!in_interface_[i]) continue;
+    offset_of_[i] = interface_bytes_;
+    interface_bytes_ += aligned(graph_.tensors[i].byte_count() * session_.max_batch_);
+    if (interface_bytes_ > kMaxArenaBytes) {
+      return fail(Code::exhausted, std::format("inputs and outputs of {} items need more than {} MB",
+                                               session_.max_batch_, kMaxArenaBytes >> 20));
+    }
+  }
+  arena_bytes_ = plan.arena_bytes;
+  session_.info_.arena_bytes = plan.arena_bytes * lane_count + interface_bytes_;
+  session_.lanes_.resize(lane_count);
 
   constant_is_used_.assign(graph_.tensors.size(), false);
   const auto mark = [&](std::int32_t tensor) { constant_is_used_[place_of_[tensor]] = true; };
@@ -270,36 +311,52 @@ Result<void> CpuSession::Builder::plan() {
     constant_is_used_[i] = constant_is_used_[i] && graph_.tensors[i].is_constant();
     if (!constant_is_used_[i]) continue;
     offset_of_[i] = constant_bytes;
-    constant_bytes += aligned(graph_.tensors[i].data.size());
+    constant_bytes += aligned(graph_.tensors[i].data.size() * copies_of(i));
   }
   session_.info_.weight_bytes += constant_bytes;
   if (session_.info_.weight_bytes > kMaxWeightBytes) {
     return fail(Code::exhausted, std::format("more than {} MB of weights", kMaxWeightBytes >> 20));
   }
-  WAYSIDE_TRY(session_.arena_, allocate(plan.arena_bytes, "activations"));
+  for (Lane& lane : session_.lanes_) {
+    WAYSIDE_TRY(lane.arena, allocate(plan.arena_bytes, "activations"));
+  }
+  if (interface_bytes_ > 0) {
+    WAYSIDE_TRY(session_.interface_, allocate(interface_bytes_, "inputs and outputs"));
+  }
   WAYSIDE_TRY(session_.constants_, allocate(constant_bytes, "constants"));
   return {};
 }
 
 void CpuSession::Builder::copy_constants() {
   for (std::size_t i = 0; i < graph_.tensors.size(); ++i) {
-    if (constant_is_used_[i]) std::ranges::copy(graph_.tensors[i].data, session_.constants_.get() + offset_of_[i]);
+    if (!constant_is_used_[i]) continue;
+    std::byte* to = session_.constants_.get() + offset_of_[i];
+    for (std::size_t copy = copies_of(i); copy > 0; --copy) to = std::ranges::copy(graph_.tensors[i].data, to).out;
   }
+}
+
+/// A constant that is a model output is there for each item of a batch.
+std::size_t CpuSession::Builder::copies_of(std::size_t place) const {
+  const bool is_output = std::ranges::any_of(
+      graph_.outputs, [&](std::int32_t output) { return static_cast<std::size_t>(place_of_[output]) == place; });
+  return is_output ? session_.max_batch_ : 1;
 }
 
 std::byte* CpuSession::Builder::address_of(std::int32_t tensor) const {
   const auto place = static_cast<std::size_t>(place_of_[tensor]);
-  return (constant_is_used_[place] ? session_.constants_.get() : session_.arena_.get()) + offset_of_[place];
+  if (in_interface_[place]) return session_.interface_.get() + offset_of_[place];
+  return (constant_is_used_[place] ? session_.constants_ : session_.lanes_[0].arena).get() + offset_of_[place];
 }
 
 void CpuSession::Builder::bind() {
   for (std::size_t i = 0; i < pending_.size(); ++i) {
     auto& [node, number, prepared] = pending_[i];
-    Step step{.number = number, .op = std::move(prepared.op), .inputs = {}, .outputs = {}};
+    session_.prepared_.push_back(std::move(prepared.op));
+    Step step{.number = number, .op = session_.prepared_.back().get(), .inputs = {}, .outputs = {}};
     for (const std::uint32_t read : prepared.reads) step.inputs.push_back(address_of(node->inputs[read]));
     for (const std::int32_t output : node->outputs) step.outputs.push_back(address_of(output));
-    step.scratch = session_.arena_.get() + scratch_offset_[i];
-    session_.steps_.push_back(std::move(step));
+    step.scratch = session_.lanes_[0].arena.get() + scratch_offset_[i];
+    session_.lanes_[0].steps.push_back(std::move(step));
   }
   choose_parallel();
 }
@@ -312,8 +369,43 @@ void CpuSession::Builder::choose_parallel() {
     for (const std::int32_t output : node->outputs) step.moved_bytes += graph_.tensors[output].byte_count();
     work.push_back(step);
   }
-  const auto chosen = worth_threads(work, {level_, session_.pool_->thread_count(), session_.pool_->spin()});
-  for (std::size_t i = 0; i < chosen.size(); ++i) session_.steps_[i].parallel = chosen[i] || options_.split_all;
+  const WorkPlace place{level_, session_.pool_->thread_count(), session_.pool_->spin()};
+  const auto chosen = worth_threads(work, place);
+  auto& steps = session_.lanes_[0].steps;
+  for (std::size_t i = 0; i < chosen.size(); ++i) steps[i].parallel = chosen[i] || options_.split_all;
+  session_.items_in_parallel_ = items_worth_threads(work, place) || options_.split_all;
+}
+
+/// The other lanes are copies of the first whose pointers into its arena point into theirs.
+Result<void> CpuSession::Builder::add_lanes() {
+  if (session_.max_batch_ == 1) return {};
+  const Lane& first = session_.lanes_[0];
+  const std::byte* const arena = first.arena.get();
+  for (Lane& lane : session_.lanes_) {
+    if (&lane != &first) lane.steps = first.steps;
+    const auto moved = [&]<class Pointer>(Pointer pointer) {
+      const bool inside = pointer >= arena && pointer < arena + arena_bytes_;
+      return inside ? static_cast<Pointer>(lane.arena.get() + (pointer - arena)) : pointer;
+    };
+    for (Step& step : lane.steps) {
+      for (auto& pointer : step.inputs) pointer = moved(pointer);
+      for (auto& pointer : step.outputs) pointer = moved(pointer);
+      step.scratch = moved(step.scratch);
+      for (auto& pointer : step.inputs) add_slot(lane.input_slots, pointer);
+      for (auto& pointer : step.outputs) add_slot(lane.output_slots, pointer);
+    }
+  }
+  return {};
+}
+
+template <class Pointer>
+void CpuSession::Builder::add_slot(std::vector<Slot<Pointer>>& slots, Pointer& pointer) const {
+  for (std::size_t place = 0; place < in_interface_.size(); ++place) {
+    if (!in_interface_[place]) continue;
+    const std::byte* const begin = session_.interface_.get() + offset_of_[place];
+    const std::size_t item_bytes = graph_.tensors[place].byte_count();
+    if (pointer >= begin && pointer < begin + item_bytes) slots.push_back({&pointer, pointer, item_bytes});
+  }
 }
 
 void CpuSession::Builder::describe_interface() {
@@ -336,36 +428,73 @@ void CpuSession::AlignedDelete::operator()(std::byte* bytes) const {
 Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte> model, const SessionOptions& options,
                                                        Level level) {
   WAYSIDE_TRY(Graph graph, read_model(model));
+  if (options.max_batch < 1 || options.max_batch > kMaxBatch) {
+    return fail(Code::invalid_argument, std::format("max_batch is {}, must be 1 to {}", options.max_batch, kMaxBatch));
+  }
   auto threads = options.threads ? options.threads : make_cpu_threads(options);
   std::unique_ptr<CpuSession> session(new CpuSession(std::move(threads), options.priority));
+  session->max_batch_ = options.max_batch;
   WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options).build());
   return session;
 }
 
-void CpuSession::run_step(const Step& step) {
-  step.op->run({.inputs = step.inputs,
-                .outputs = step.outputs,
-                .scratch = step.scratch,
-                .pool = step.parallel ? *pool_ : alone_});
+Result<void> CpuSession::set_batch(std::size_t count) {
+  WAYSIDE_CHECK(Session::set_batch(count));
+  const auto resize = [&](std::vector<TensorInfo>& infos, auto& spans) {
+    for (std::size_t i = 0; i < infos.size(); ++i) {
+      auto& shape = infos[i].shape;
+      const std::size_t item_bytes = spans[i].size() / batch_;
+      if (shape.empty()) shape.push_back(1);
+      shape[0] = static_cast<std::int32_t>(static_cast<std::size_t>(shape[0]) / batch_ * count);
+      spans[i] = {spans[i].data(), item_bytes * count};
+    }
+  };
+  if (count == batch_) return {};
+  resize(inputs_, input_bytes_);
+  resize(outputs_, output_bytes_);
+  batch_ = count;
+  return {};
 }
 
-void CpuSession::run_steps(ThreadPool::Turn& turn) {
+void CpuSession::Lane::select(std::size_t item) {
+  for (const auto& slot : input_slots) *slot.pointer = slot.of_first_item + (item * slot.item_bytes);
+  for (const auto& slot : output_slots) *slot.pointer = slot.of_first_item + (item * slot.item_bytes);
+}
+
+void CpuSession::run_step(const Step& step, ThreadPool& pool) {
+  step.op->run({.inputs = step.inputs, .outputs = step.outputs, .scratch = step.scratch, .pool = pool});
+}
+
+void CpuSession::run_steps(const Lane& lane, ThreadPool::Turn& turn) {
   using ProfileClock = std::chrono::steady_clock;
-  for (const Step& step : steps_) {
+  for (const Step& step : lane.steps) {
     turn.offer();
+    ThreadPool& pool = step.parallel ? *pool_ : alone_;
     if (profiler_ == nullptr) {
-      run_step(step);
+      run_step(step, pool);
       continue;
     }
     const auto start = ProfileClock::now();
-    run_step(step);
+    run_step(step, pool);
     profiler_->on_operator(step.number, ProfileClock::now() - start);
   }
 }
 
 Result<void> CpuSession::run() {
   ThreadPool::Turn turn(*pool_, priority_);
-  run_steps(turn);
+  const bool whole_items = items_in_parallel_ && lanes_.size() > 1 && profiler_ == nullptr;
+  const std::size_t side_by_side = whole_items ? batch_ / lanes_.size() * lanes_.size() : 0;
+  if (side_by_side > 0) {
+    pool_->for_each(side_by_side, [this](std::size_t item, unsigned thread) {
+      Lane& lane = lanes_[thread];
+      lane.select(item);
+      for (const Step& step : lane.steps) run_step(step, alone_);
+    });
+  }
+  for (std::size_t item = side_by_side; item < batch_; ++item) {
+    lanes_[0].select(item);
+    run_steps(lanes_[0], turn);
+  }
   return {};
 }
 

@@ -51,6 +51,10 @@ class CpuSession final : public Session {
   [[nodiscard]] std::span<std::byte> input(std::size_t index) override { return input_bytes_[index]; }
   [[nodiscard]] std::span<const std::byte> output(std::size_t index) const override { return output_bytes_[index]; }
   base::Result<void> run() override;
+  /// Items are independent: where there are enough of them, each thread runs whole items, which needs no hand-over
+  /// between operators; the rest is run one by one on all threads. Any model can be run so.
+  [[nodiscard]] std::size_t max_batch() const override { return max_batch_; }
+  base::Result<void> set_batch(std::size_t count) override;
 
   /// In the order of the file, including those that do not run.
   [[nodiscard]] std::span<const OperatorInfo> operators() const { return operators_; }
@@ -67,25 +71,45 @@ class CpuSession final : public Session {
 
   struct Step {
     std::size_t number = 0;  // in operators_
-    std::unique_ptr<Operator> op;
+    const Operator* op = nullptr;
     std::vector<const std::byte*> inputs;
     std::vector<std::byte*> outputs;
     std::byte* scratch = nullptr;
     bool parallel = false;  // worth the pool's threads
   };
 
+  /// A pointer of a step into a model input or output: it follows the item of the batch that is being run.
+  template <class Pointer>
+  struct Slot {
+    Pointer* pointer = nullptr;
+    Pointer of_first_item = nullptr;
+    std::size_t item_bytes = 0;
+  };
+  /// What a thread needs to run items by itself.
+  struct Lane {
+    AlignedBytes arena;
+    std::vector<Step> steps;
+    std::vector<Slot<const std::byte*>> input_slots;
+    std::vector<Slot<std::byte*>> output_slots;
+    void select(std::size_t item);
+  };
+
   CpuSession(std::shared_ptr<ThreadPool> pool, int priority) : pool_(std::move(pool)), priority_(priority) {}
-  void run_step(const Step& step);
-  void run_steps(ThreadPool::Turn& turn);
+  void run_step(const Step& step, ThreadPool& pool);
+  void run_steps(const Lane& lane, ThreadPool::Turn& turn);
 
   std::shared_ptr<ThreadPool> pool_;
   int priority_ = 0;
   ThreadPool alone_{1};  // for steps that are not worth more
-  AlignedBytes arena_, constants_;
-  std::vector<Step> steps_;
+  AlignedBytes constants_;
+  AlignedBytes interface_;  // model inputs and outputs of all items; they are in the arena where max_batch_ is 1
+  std::vector<std::unique_ptr<Operator>> prepared_;
+  std::vector<Lane> lanes_;  // one for each thread that may run items by itself, at least one
   std::vector<TensorInfo> inputs_, outputs_;
   std::vector<std::span<std::byte>> input_bytes_;
   std::vector<std::span<const std::byte>> output_bytes_;
+  std::size_t batch_ = 1, max_batch_ = 1;
+  bool items_in_parallel_ = false;
   std::vector<OperatorInfo> operators_;
   ModelInfo info_;
   OperatorProfiler* profiler_ = nullptr;

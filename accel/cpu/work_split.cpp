@@ -28,6 +28,11 @@ constexpr double kHandOverNs = 3'000;
 /// Waking one sleeping thread (futex, then the scheduler).
 constexpr double kWakeUpNs = 40'000;
 
+/// One step on one thread.
+double alone_ns(const StepWork& step, Level level) {
+  return static_cast<double>(step.mac_count) / mac_rate(level) + static_cast<double>(step.moved_bytes) / kByteRate;
+}
+
 }  // namespace
 
 std::vector<bool> worth_threads(std::span<const StepWork> steps, const WorkPlace& place) {
@@ -37,14 +42,18 @@ std::vector<bool> worth_threads(std::span<const StepWork> steps, const WorkPlace
   const double hand_over_ns = place.spin.count() > 0 ? kHandOverNs : kWakeUpNs;
   double saved_ns = 0;
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    const double alone_ns = static_cast<double>(steps[i].mac_count) / mac_rate(place.level) +
-                            static_cast<double>(steps[i].moved_bytes) / kByteRate;
-    const double gain_ns = alone_ns * saved_part - hand_over_ns;
+    const double gain_ns = alone_ns(steps[i], place.level) * saved_part - hand_over_ns;
     worth[i] = gain_ns > 0;
     if (worth[i]) saved_ns += gain_ns;
   }
   if (saved_ns <= kWakeUpNs) worth.assign(steps.size(), false);
   return worth;
+}
+
+bool items_worth_threads(std::span<const StepWork> steps, const WorkPlace& place) {
+  double item_ns = 0;
+  for (const StepWork& step : steps) item_ns += alone_ns(step, place.level);
+  return place.thread_count > 1 && item_ns > kWakeUpNs;
 }
 
 }  // namespace wayside::accel::cpu

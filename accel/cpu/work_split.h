@@ -29,4 +29,8 @@ struct WorkPlace {
 /// the threads costs. Pure: the same on every machine of a level.
 [[nodiscard]] std::vector<bool> worth_threads(std::span<const StepWork> steps, const WorkPlace& place);
 
+/// Is it better to give each thread whole items of a batch (all steps, one after the other) than to run them all on
+/// one?
+[[nodiscard]] bool items_worth_threads(std::span<const StepWork> steps, const WorkPlace& place);
+
 }  // namespace wayside::accel::cpu

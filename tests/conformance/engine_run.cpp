@@ -26,8 +26,9 @@ std::vector<Level> supported_levels() {
 }
 
 Result<std::unique_ptr<accel::Session>> load_model(std::span<const std::uint8_t> model, const EngineSetup& setup) {
-  return accel::cpu::CpuSession::create(std::as_bytes(model), {.thread_count = setup.thread_count, .split_all = true},
-                                        setup.level);
+  const accel::SessionOptions options{
+      .thread_count = setup.thread_count, .max_batch = setup.max_batch, .split_all = true};
+  return accel::cpu::CpuSession::create(std::as_bytes(model), options, setup.level);
 }
 
 Result<void> run_model(accel::Session& session, std::span<const std::vector<std::uint8_t>> inputs) {

@@ -18,6 +18,7 @@ namespace wayside::conformance {
 struct EngineSetup {
   accel::cpu::Level level = accel::cpu::Level::reference;
   unsigned thread_count = 1;
+  std::size_t max_batch = 1;
 };
 [[nodiscard]] std::string to_string(const EngineSetup& setup);
 /// Every level that this machine supports.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <iterator>
 #include <thread>
 
 #include "tests/accel/model_builder.h"
@@ -178,6 +179,105 @@ TEST(CpuSessionTest, AnUnreadInputKeepsItsPlaceApart) {
   set_input(*session, 0, {9, 9, 9, 9});
   ASSERT_TRUE(session->run());
   EXPECT_THAT(output_of(*session), ElementsAre(0, 6));
+}
+
+/// Bytes of item `item` of input `index`: different for all.
+std::vector<int> item_values(std::size_t count, std::size_t item, std::size_t index) {
+  std::vector<int> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    values[i] = static_cast<int>((i * 37 + item * 101 + index * 11) % 256) - 128;
+  }
+  return values;
+}
+
+/// Every item of every batch size equals the same item alone, also when the sizes change.
+void expect_items_alone(const ModelBuilder& model, std::size_t max_batch, unsigned thread_count) {
+  const auto alone = create(model);
+  const auto bytes = model.build();
+  const SessionOptions options{.thread_count = thread_count, .max_batch = max_batch, .split_all = true};
+  const auto batched = CpuSession::create(bytes, options, best_level());
+  ASSERT_TRUE(batched) << batched.error().message;
+  CpuSession& session = **batched;
+  EXPECT_EQ(session.max_batch(), max_batch);
+  for (const std::size_t count : {max_batch, std::size_t{1}, (max_batch + 1) / 2, max_batch}) {
+    ASSERT_TRUE(session.set_batch(count));
+    for (std::size_t index = 0; index < session.inputs().size(); ++index) {
+      const std::size_t size = alone->input(index).size();
+      std::vector<int> all;
+      for (std::size_t item = 0; item < count; ++item)
+        std::ranges::copy(item_values(size, item, index), std::back_inserter(all));
+      EXPECT_EQ(session.inputs()[index].byte_count(), all.size());
+      set_input(session, index, all);
+    }
+    ASSERT_TRUE(session.run());
+    for (std::size_t item = 0; item < count; ++item) {
+      for (std::size_t index = 0; index < session.inputs().size(); ++index) {
+        set_input(*alone, index, item_values(alone->input(index).size(), item, index));
+      }
+      ASSERT_TRUE(alone->run());
+      for (std::size_t index = 0; index < session.outputs().size(); ++index) {
+        const auto expected = output_of(*alone, index), got = output_of(session, index);
+        ASSERT_EQ(got.size(), expected.size() * count);
+        ASSERT_TRUE(std::ranges::equal(expected, std::span(got).subspan(item * expected.size(), expected.size())))
+            << "item " << item << " of " << count << ", output " << index << ", " << thread_count << " threads";
+      }
+    }
+  }
+}
+
+TEST(CpuSessionTest, ItemsOfABatchEqualSingleRuns) {
+  ModelBuilder constant_output;
+  const auto in = constant_output.activation({1, 2});
+  const auto constant =
+      constant_output.tensor({.name = "c", .shape = {2}, .scales = {0.5F}, .zero_points = {0}, .data = {3, 4}});
+  const auto row = constant_output.activation({1, 2}), sum = constant_output.activation({1, 2});
+  constant_output.op(OpCode::reshape, {constant, constant_output.constant_i32({1, 2})}, {row});
+  constant_output.op(OpCode::add, {in, row}, {sum});
+  constant_output.inputs = {in};
+  constant_output.outputs = {sum, row};
+  ModelBuilder two_inputs;
+  const auto a = two_inputs.activation({3}), b = two_inputs.activation({3});
+  const auto difference = two_inputs.activation({3}), flat = two_inputs.activation({1, 3});
+  two_inputs.op(OpCode::sub, {a, b}, {difference});
+  two_inputs.op(OpCode::reshape, {a, two_inputs.constant_i32({1, 3})}, {flat});
+  two_inputs.inputs = {b, a};
+  two_inputs.outputs = {difference, flat};
+  for (const unsigned threads : {1U, 2U, 3U}) {
+    for (const std::size_t max_batch : {1U, 2U, 5U}) {
+      expect_items_alone(small_model(), max_batch, threads);
+      expect_items_alone(constant_output, max_batch, threads);
+      expect_items_alone(two_inputs, max_batch, threads);
+    }
+  }
+}
+
+TEST(CpuSessionTest, BatchesAllocateNothingAndHaveBounds) {
+  const auto bytes = small_model().build();
+  const auto made = CpuSession::create(bytes, {.thread_count = 2, .max_batch = 4, .split_all = true}, best_level());
+  ASSERT_TRUE(made) << made.error().message;
+  CpuSession& session = **made;
+  EXPECT_THAT(session.inputs()[0].shape, ElementsAre(1, 4, 4, 2));
+  ASSERT_TRUE(session.set_batch(4));
+  EXPECT_THAT(session.inputs()[0].shape, ElementsAre(4, 4, 4, 2));
+  EXPECT_THAT(session.outputs()[0].shape, ElementsAre(4, 3));
+  ASSERT_TRUE(session.run());
+  const std::size_t before = test::allocation_count();
+  for (const std::size_t count : {1U, 3U, 4U}) {
+    ASSERT_TRUE(session.set_batch(count));
+    ASSERT_TRUE(session.run());
+  }
+  EXPECT_EQ(test::allocation_count(), before);
+  for (const std::size_t count : {0U, 5U}) {
+    const auto refused = session.set_batch(count);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, ::testing::HasSubstr("loaded for 1 to 4"));
+  }
+  EXPECT_EQ(session.input(0).size(), 4U * 32) << "a refused batch changes nothing";
+  for (const std::size_t max_batch : {std::size_t{0}, kMaxBatch + 1}) {
+    const auto refused = CpuSession::create(bytes, {.max_batch = max_batch}, best_level());
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, ::testing::HasSubstr("must be 1 to 64"));
+  }
 }
 
 TEST(CpuSessionTest, AnOverlargeArenaIsRefused) {
