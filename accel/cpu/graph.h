@@ -59,7 +59,7 @@ struct Tensor {
   Quantization quantization;  ///< of the whole tensor, or of channel 0
   std::vector<float> scales;  ///< more than one: per channel along quantized_dimension
   std::int32_t quantized_dimension = 0;
-  std::span<const std::byte> data;  ///< constant contents in the model file, unaligned; empty: computed at run time
+  std::span<const std::byte> data;  ///< constant contents, unaligned; empty: computed at run time
   [[nodiscard]] bool is_constant() const { return !data.empty(); }
   [[nodiscard]] std::size_t byte_count() const { return shape.element_count() * size_bytes(type); }
 };
@@ -105,6 +105,7 @@ struct Graph {
   std::vector<std::int32_t> inputs, outputs;
   std::vector<std::string> cut_ops;
   std::optional<SsdHead> ssd;
+  std::vector<std::vector<std::byte>> unpacked;  ///< contents of INT4 constants as i8, which their tensors borrow
 };
 
 /// Untrusted text for one-line messages: printable ASCII, at most 64 characters.

@@ -55,6 +55,7 @@ class Reader {
   Result<void> read_interface();
   Result<void> read_used_tensors();
   Result<void> read_tensor(std::int32_t number);
+  Result<void> unpack(Tensor& tensor);
   Result<void> read_quantization(const schema::Tensor& from, Tensor& to) const;
   Result<void> check_order() const;
   Result<void> read_nodes();
@@ -220,11 +221,24 @@ Result<DType> read_type(schema::TensorType type) {
     case schema::TensorType::INT32: return DType::i32;
     case schema::TensorType::UINT8: return DType::u8;
     case schema::TensorType::INT16: return DType::i16;
-    case schema::TensorType::INT8: return DType::i8;
+    case schema::TensorType::INT8:
+    case schema::TensorType::INT4: return DType::i8;  // see unpack_int4()
     default: break;
   }
-  return fail(Code::unsupported,
-              std::format("element type {} (supported: INT8, UINT8, INT32, FLOAT32)", static_cast<int>(type)));
+  return fail(Code::unsupported, std::format("element type {} (supported: INT8, UINT8, INT32, FLOAT32, INT4 weights)",
+                                             static_cast<int>(type)));
+}
+
+/// Two values in a byte, the first in the lower half, both two's complement; an odd count leaves the last half unused.
+/// Source: tensorflow/lite/kernels/internal/portable_tensor_utils.cc UnpackDenseInt4IntoInt8.
+std::vector<std::byte> unpack_int4(std::span<const std::byte> packed, std::size_t count) {
+  std::vector<std::byte> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto pair = std::to_integer<std::int32_t>(packed[i / 2]);
+    const std::int32_t half = i % 2 == 0 ? pair & 15 : pair >> 4;
+    values[i] = static_cast<std::byte>(half < 8 ? half : half - 16);
+  }
+  return values;
 }
 
 Result<Shape> read_shape(const flatbuffers::Vector<std::int32_t>* dims, std::size_t element_bytes) {
@@ -303,10 +317,22 @@ Result<void> Reader::read_tensor(std::int32_t number) {
     return fail(Code::corrupt, std::format("buffer {} of {}", from->buffer(), count_of(model_.buffers())));
   }
   to.data = constant_data(number);
+  if (from->type() == schema::TensorType::INT4) return unpack(to);
   if (to.is_constant() && to.data.size() != to.byte_count()) {
     return fail(Code::corrupt, std::format("{} bytes of data for shape {} of {}", to.data.size(), to_string(to.shape),
                                            to_string(to.type)));
   }
+  return {};
+}
+
+Result<void> Reader::unpack(Tensor& tensor) {
+  if (!tensor.is_constant()) return fail(Code::unsupported, "INT4 activations; quantise them to INT8");
+  const std::size_t count = tensor.shape.element_count();
+  if (tensor.data.size() != (count + 1) / 2) {
+    return fail(Code::corrupt,
+                std::format("{} bytes of data for shape {} of INT4", tensor.data.size(), to_string(tensor.shape)));
+  }
+  tensor.data = graph_.unpacked.emplace_back(unpack_int4(tensor.data, count));
   return {};
 }
 

@@ -96,6 +96,7 @@ TEST(GoldenSet, CoversTheOperators) {
                                         "dequantize",
                                         "fully_connected",
                                         "hard_swish",
+                                        "int4_weights",
                                         "leaky_relu",
                                         "logistic",
                                         "max_pool_2d",

@@ -90,6 +90,14 @@ const WrongModel kWrongModels[] = {
     {"float_type", [](auto& m) { m.tensors[0].type = schema::TensorType::FLOAT32; }, Code::unsupported,
      "operator 0 CONV_2D: input tensor 0 is f32"},
     {"data_size", [](auto& m) { m.tensors[1].data.pop_back(); }, Code::corrupt, "71 bytes of data for shape [4,3,3,2]"},
+    {"int4_data_size",
+     [](auto& m) {
+       m.tensors[1].type = schema::TensorType::INT4;
+       m.tensors[1].data.resize(37);
+     },
+     Code::corrupt, "37 bytes of data for shape [4,3,3,2] of INT4"},
+    {"int4_activation", [](auto& m) { m.tensors[3].type = schema::TensorType::INT4; }, Code::unsupported,
+     "INT4 activations; quantise them to INT8"},
     {"scale_count",
      [](auto& m) {
        m.tensors[1].scales.pop_back();
@@ -213,6 +221,30 @@ TEST(ModelReaderTest, TakesTheLargerOfTheTwoOperatorCodes) {
   const auto graph = read_model(bytes);
   ASSERT_TRUE(graph) << graph.error().message;
   EXPECT_EQ(graph->nodes[0].entry->name, "HARD_SWISH");
+}
+
+TEST(ModelReaderTest, UnpacksInt4ConstantsFromTheLowerHalf) {
+  ModelBuilder model;
+  const auto in = model.activation({5});
+  const auto constant = model.tensor({.name = "c",
+                                      .type = schema::TensorType::INT4,
+                                      .shape = {5},
+                                      .scales = {0.5F},
+                                      .zero_points = {0},
+                                      .data = {0x81, 0x7F, 0xF0}});  // an odd count: the last upper half is unused
+  const auto out = model.activation({5});
+  model.op(OpCode::add, {in, constant}, {out});
+  model.inputs = {in};
+  model.outputs = {out};
+  const auto bytes = model.build();
+  auto read = read_model(bytes);
+  ASSERT_TRUE(read) << read.error().message;
+  const Graph graph = std::move(*read);  // the contents move along
+  const Tensor& tensor = graph.tensors[static_cast<std::size_t>(constant)];
+  EXPECT_EQ(tensor.type, DType::i8);
+  std::vector<int> values;
+  for (const std::byte value : tensor.data) values.push_back(std::to_integer<std::int8_t>(value));
+  EXPECT_EQ(values, (std::vector<int>{1, -8, -1, 7, 0}));
 }
 
 TEST(ModelReaderTest, CutsACustomTailAndItsChain) {

@@ -25,6 +25,7 @@ struct Layer {
   bool bias = true;
   double gain = 1;                  ///< more: outputs saturate
   std::int32_t weight_limit = 127;  ///< weights are at most so far from zero; 1 gives multipliers above 1
+  bool int4 = false;                ///< weights of 4 bits
 };
 
 constexpr double kByteDeviation = 74;    ///< standard deviation of uniform 8-bit values
@@ -44,6 +45,7 @@ std::string describe(const char* kind, TensorType type, const Layer& layer) {
   }
   if (!layer.bias) name += " no-bias";
   if (layer.weight_limit != 127) name += std::format(" weights+-{}", layer.weight_limit);
+  if (layer.int4) name += " int4";
   if (layer.gain != 1) name += std::format(" gain{}", layer.gain);
   return name;
 }
@@ -94,6 +96,16 @@ std::int32_t add_weights(ModelBuilder& model, Random& random, TensorType type, c
   return model.constant(type, shape, random_bytes(random, element_count(shape), low, high), weights);
 }
 
+/// i8 channels, weights -8..7 packed in pairs, the first in the lower half.
+std::int32_t add_int4_weights(ModelBuilder& model, Random& random, const Shape& shape, const Quant& weights) {
+  const auto values = random_bytes(random, element_count(shape), -8, 7);
+  std::vector<std::uint8_t> packed((values.size() + 1) / 2, 0);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    packed[i / 2] |= static_cast<std::uint8_t>((values[i] & 15) << (i % 2 * 4));
+  }
+  return model.constant(tflite::TensorType_INT4, shape, packed, weights);
+}
+
 std::int32_t add_bias(ModelBuilder& model, Random& random, std::int32_t channels, const Sum& sum,
                       const Scales& scales) {
   Quant bias;
@@ -133,7 +145,9 @@ void add_convolution(Suite& suite, TensorType type, bool depthwise, const Layer&
   const auto in = model.input(type, {layer.batch, layer.in_h, layer.in_w, layer.in_c}, scales.input);
   const Shape shape = depthwise ? Shape{1, layer.kernel_h, layer.kernel_w, layer.out_c}
                                 : Shape{layer.out_c, layer.kernel_h, layer.kernel_w, layer.in_c};
-  std::vector<std::int32_t> inputs = {in, add_weights(model, random, type, shape, scales.weights, sum)};
+  const auto weights = layer.int4 ? add_int4_weights(model, random, shape, scales.weights)
+                                  : add_weights(model, random, type, shape, scales.weights, sum);
+  std::vector<std::int32_t> inputs = {in, weights};
   if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, sum, scales));
   const auto out_h = windows(layer.in_h, layer.kernel_h, layer.stride_h, layer.dilation_h, layer.padding);
   const auto out_w = windows(layer.in_w, layer.kernel_w, layer.stride_w, layer.dilation_w, layer.padding);
@@ -148,7 +162,8 @@ void add_convolution(Suite& suite, TensorType type, bool depthwise, const Layer&
     set_window(options, layer);
     model.op(tflite::BuiltinOperator_CONV_2D, inputs, {out}, options);
   }
-  suite.add(depthwise ? "depthwise_conv_2d" : "conv_2d", describe(depthwise ? "dw" : "conv", type, layer), seed,
+  const char* file = depthwise ? "depthwise_conv_2d" : "conv_2d";
+  suite.add(layer.int4 ? "int4_weights" : file, describe(depthwise ? "dw" : "conv", type, layer), seed,
             model.finish({out}));
 }
 
@@ -233,17 +248,19 @@ struct Dense {
   Shape in;
   std::int32_t depth = 16, units = 10;
   ActivationFunctionType activation = tflite::ActivationFunctionType_NONE;
-  bool bias = true, keep_dims = false, per_channel = false;
+  bool bias = true, keep_dims = false, per_channel = false, int4 = false;
 };
 
 void add_dense(Suite& suite, TensorType type, const Dense& dense, std::uint64_t seed) {
   Random random(seed);
-  const Sum sum = {.terms = static_cast<double>(dense.depth)};
+  const Sum sum = {.terms = static_cast<double>(dense.depth), .weight_limit = dense.int4 ? 7 : 127};
   const auto scales = make_scales(random, type, dense.per_channel ? dense.units : 1, 0, sum);
   ModelBuilder model;
   const auto in = model.input(type, dense.in, scales.input);
-  std::vector<std::int32_t> inputs = {
-      in, add_weights(model, random, type, {dense.units, dense.depth}, scales.weights, sum)};
+  const Shape weight_shape = {dense.units, dense.depth};
+  const auto weights = dense.int4 ? add_int4_weights(model, random, weight_shape, scales.weights)
+                                  : add_weights(model, random, type, weight_shape, scales.weights, sum);
+  std::vector<std::int32_t> inputs = {in, weights};
   inputs.push_back(dense.bias ? add_bias(model, random, dense.units, sum, scales) : -1);
   Shape shape = {static_cast<std::int32_t>(element_count(dense.in) / dense.depth), dense.units};
   if (dense.keep_dims) {
@@ -255,12 +272,15 @@ void add_dense(Suite& suite, TensorType type, const Dense& dense, std::uint64_t 
   options.fused_activation_function = dense.activation;
   options.keep_num_dims = dense.keep_dims;
   model.op(tflite::BuiltinOperator_FULLY_CONNECTED, inputs, {out}, options);
-  suite.add("fully_connected",
-            std::format("fc {} {} rows depth {} units {} act {}{}{}{}", type_name(type),
-                        element_count(dense.in) / dense.depth, dense.depth, dense.units,
-                        static_cast<int>(dense.activation), dense.bias ? "" : " no-bias",
-                        dense.keep_dims ? " keep-dims" : "", dense.per_channel ? " per-channel" : ""),
-            seed, model.finish({out}));
+  suite.add(
+      dense.int4 ? "int4_weights" : "fully_connected",
+      std::format("fc {} {} rows depth {} units {} act {}{}{}{}", type_name(type),
+                  element_count(dense.in) / dense.depth, dense.depth, dense.units, static_cast<int>(dense.activation),
+                  dense.bias ? "" : " no-bias", dense.keep_dims ? " keep-dims" : "",
+                  dense.per_channel ? " per-channel"
+                  : dense.int4      ? " int4"
+                                    : ""),
+      seed, model.finish({out}));
 }
 
 void add_transpose_convolution(Suite& suite, TensorType type, const Layer& layer, std::uint64_t seed) {
@@ -308,6 +328,28 @@ Layer random_layer(std::uint64_t seed, bool depthwise) {
   return layer;
 }
 
+/// Weights of 4 bits: odd and even counts, so that the last half byte is used and unused.
+void add_int4(Suite& suite) {
+  std::uint64_t seed = 9000;
+  const std::vector<Layer> layers = {
+      {.in_c = 3, .out_c = 5, .activation = kRelu6, .weight_limit = 7, .int4 = true},
+      {.in_c = 16, .out_c = 24, .kernel_h = 1, .kernel_w = 1, .weight_limit = 7, .int4 = true},
+      {.in_c = 33, .out_c = 17, .kernel_h = 1, .kernel_w = 1, .weight_limit = 7, .int4 = true},
+      {.batch = 2, .in_c = 7, .out_c = 9, .stride_h = 2, .stride_w = 2, .weight_limit = 7, .int4 = true},
+      {.in_c = 8, .out_c = 8, .padding = kValid, .weight_limit = 7, .int4 = true},
+  };
+  for (const auto& layer : layers) add_convolution(suite, tflite::TensorType_INT8, false, layer, seed++);
+  for (const std::int32_t channels : {1, 3, 16, 33}) {
+    Layer layer{.in_c = channels, .out_c = channels, .weight_limit = 7, .int4 = true};
+    add_convolution(suite, tflite::TensorType_INT8, true, layer, seed++);
+    layer.stride_h = layer.stride_w = 2;
+    add_convolution(suite, tflite::TensorType_INT8, true, layer, seed++);
+  }
+  add_dense(suite, tflite::TensorType_INT8, {.in = {4, 33}, .depth = 33, .units = 5, .int4 = true}, seed++);
+  add_dense(suite, tflite::TensorType_INT8,
+            {.in = {3, 24}, .depth = 24, .units = 10, .activation = kRelu6, .int4 = true}, seed++);
+}
+
 }  // namespace
 
 void add_convolutions(Suite& suite) {
@@ -343,6 +385,7 @@ void add_convolutions(Suite& suite) {
     };
     for (const auto& layer : transposed) add_transpose_convolution(suite, type, layer, seed++);
   }
+  add_int4(suite);
 }
 
 }  // namespace wayside::conformance
