@@ -85,14 +85,26 @@ struct Preprocessor::State {
   std::vector<std::uint8_t> values;     ///< one row of picture values on its way to f32
   std::vector<std::byte> pad_row;       ///< one tensor row of letterbox
 
-  void begin(const Source& source, const Layout& layout);
+  // The picture that is being worked on.
+  Layout layout;
+  ConvertJob convert_job;
+  std::size_t used_parts = 0;
+  std::byte* next_out = nullptr;  ///< where the next row goes
+  std::uint32_t next_number = 0;  ///< its number
+
+  base::Result<FrameMapping> start(const base::ImageView& image, const CropRect& crop, std::span<std::byte> tensor);
+  [[nodiscard]] bool done() const { return next_number == height; }
+  /// The last source row that the next row needs; 0 for rows of the letterbox.
+  [[nodiscard]] std::uint32_t next_source_row() const;
+  void next_row();
+  void begin(const Source& source);
   void fill_pair(std::uint32_t row);
   const std::uint8_t* cell_row(Component& part, std::uint32_t row);
   void blend_row(Component& part, std::uint32_t target_row);
   void write_row(const ConvertJob& job, std::byte* out);
 };
 
-void Preprocessor::State::begin(const Source& source, const Layout& layout) {
+void Preprocessor::State::begin(const Source& source) {
   const auto& [crop, target, cell_x, cell_y] = layout;
   for (std::size_t c = 0; c < source.channel_count; ++c) {
     auto& part = parts[c];
@@ -194,48 +206,82 @@ base::Result<Preprocessor> Preprocessor::create(const PreprocessSpec& spec) {
   return Preprocessor(std::move(state));
 }
 
-base::Result<FrameMapping> Preprocessor::run(const base::ImageView& image, const CropRect& crop,
-                                             std::span<std::byte> tensor) {
-  auto& s = *state_;
-  const std::size_t row_bytes = s.width * s.pixel_bytes;
-  if (tensor.size() != row_bytes * s.height) {
-    return base::fail(base::Code::invalid_argument,
-                      std::format("input tensor '{}': {} bytes given, {} needed", s.spec.input.name, tensor.size(),
-                                  row_bytes * s.height));
+base::Result<FrameMapping> Preprocessor::State::start(const base::ImageView& image, const CropRect& crop,
+                                                      std::span<std::byte> tensor) {
+  const std::size_t tensor_bytes = width * pixel_bytes * height;
+  if (tensor.size() != tensor_bytes) {
+    return base::fail(base::Code::invalid_argument, std::format("input tensor '{}': {} bytes given, {} needed",
+                                                                spec.input.name, tensor.size(), tensor_bytes));
   }
   WAYSIDE_TRY(const auto source, describe_source(image));
-  WAYSIDE_TRY(const auto layout, plan_layout(image, crop, s.spec.fit, s.width, s.height));
-  s.begin(source, layout);
-
-  const auto& target = layout.target;
-  const bool gray = s.spec.order == ColorOrder::gray;
-  ConvertJob job{.model = source.model,
-                 .order = s.spec.order,
-                 .flip = static_cast<std::uint8_t>(s.table.kind == ValueTable::Kind::flip ? 0x80 : 0),
+  WAYSIDE_TRY(layout, plan_layout(image, crop, spec.fit, width, height));
+  begin(source);
+  convert_job = {.model = source.model,
+                 .order = spec.order,
+                 .flip = static_cast<std::uint8_t>(table.kind == ValueTable::Kind::flip ? 0x80 : 0),
                  .factors = color_factors(source.range),
-                 .count = target.width_px};
-  const std::size_t used = source.channel_count == 1 || (gray && source.model == ColorModel::yuv) ? 1 : 3;
-  for (std::size_t c = 0; c < used; ++c) {
-    job.rows[c] = s.parts[c].blended.data();
-    job.tables[c] = &s.sampling[s.parts[c].x.cell_px == s.parts[0].x.cell_px ? 0 : 1];
+                 .count = layout.target.width_px};
+  const bool gray = spec.order == ColorOrder::gray;
+  used_parts = source.channel_count == 1 || (gray && source.model == ColorModel::yuv) ? 1 : 3;
+  for (std::size_t c = 0; c < used_parts; ++c) {
+    convert_job.rows[c] = parts[c].blended.data();
+    convert_job.tables[c] = &sampling[parts[c].x.cell_px == parts[0].x.cell_px ? 0 : 1];
   }
-
-  std::byte* out = tensor.data();
-  const auto pad = [&](std::byte* to, std::uint32_t pixels) {
-    std::memcpy(to, s.pad_row.data(), pixels * s.pixel_bytes);
-  };
-  for (std::uint32_t row = 0; row < s.height; ++row, out += row_bytes) {
-    if (row < target.y_px || row >= target.y_px + target.height_px) {
-      pad(out, s.width);
-      continue;
-    }
-    for (std::size_t c = 0; c < used; ++c) s.blend_row(s.parts[c], row - target.y_px);
-    const std::uint32_t right = target.x_px + target.width_px;
-    pad(out, target.x_px);
-    s.write_row(job, out + target.x_px * s.pixel_bytes);
-    pad(out + right * s.pixel_bytes, s.width - right);
-  }
+  next_out = tensor.data();
+  next_number = 0;
   return mapping_of(layout);
+}
+
+std::uint32_t Preprocessor::State::next_source_row() const {
+  const auto& target = layout.target;
+  if (next_number < target.y_px || next_number >= target.y_px + target.height_px) return 0;
+  const auto& axis = parts[0].y;
+  const std::uint32_t last_cell = sample_position(axis, next_number - target.y_px) / kPositionSteps + 1;
+  return layout.crop.y_px + std::min((last_cell + 1) * axis.cell_px, axis.crop_px);
+}
+
+void Preprocessor::State::next_row() {
+  const auto& target = layout.target;
+  const auto pad = [this](std::byte* to, std::uint32_t pixels) {
+    std::memcpy(to, pad_row.data(), pixels * pixel_bytes);
+  };
+  if (next_number < target.y_px || next_number >= target.y_px + target.height_px) {
+    pad(next_out, width);
+  } else {
+    for (std::size_t c = 0; c < used_parts; ++c) blend_row(parts[c], next_number - target.y_px);
+    const std::uint32_t right = target.x_px + target.width_px;
+    pad(next_out, target.x_px);
+    write_row(convert_job, next_out + target.x_px * pixel_bytes);
+    pad(next_out + right * pixel_bytes, width - right);
+  }
+  next_out += width * pixel_bytes;
+  ++next_number;
+}
+
+base::Result<FrameMapping> Preprocessor::run(const base::ImageView& image, const CropRect& crop,
+                                             std::span<std::byte> tensor) {
+  WAYSIDE_TRY(const auto mapping, state_->start(image, crop, tensor));
+  while (!state_->done()) state_->next_row();
+  return mapping;
+}
+
+base::Result<void> Preprocessor::run_together(const base::ImageView& source, std::span<Job> jobs) {
+  for (Job& job : jobs) {
+    WAYSIDE_TRY(job.mapping, job.preprocessor->state_->start(source, job.crop, job.tensor));
+  }
+  const auto before = [](const State& a, const State& b) {
+    if (a.done() || b.done()) return b.done() && !a.done();
+    return a.next_source_row() < b.next_source_row();
+  };
+  while (true) {
+    State* next = nullptr;
+    for (const Job& job : jobs) {
+      State& state = *job.preprocessor->state_;
+      if (next == nullptr || before(state, *next)) next = &state;
+    }
+    if (next == nullptr || next->done()) return {};
+    next->next_row();
+  }
 }
 
 std::string_view Preprocessor::level() const { return state_->kernels->name; }

@@ -83,6 +83,18 @@ class Preprocessor {
   /// untouched.
   base::Result<FrameMapping> run(const base::ImageView& source, const CropRect& crop, std::span<std::byte> tensor);
 
+  /// Fills one tensor per job from one picture, in the order of the source's rows, so that a row is read from memory
+  /// once and from the caches by the other jobs: a detector's picture, a classifier's, crops. Each gives the bits of
+  /// run(). The jobs' preprocessors are different objects. Errors: those of run() for the first job that has one; no
+  /// tensor has been touched then.
+  struct Job {
+    Preprocessor* preprocessor = nullptr;
+    CropRect crop{};
+    std::span<std::byte> tensor{};
+    FrameMapping mapping{};  ///< result
+  };
+  static base::Result<void> run_together(const base::ImageView& source, std::span<Job> jobs);
+
   /// Name of the instruction set in use: "avx2", "scalar".
   [[nodiscard]] std::string_view level() const;
   /// Forces a level, for tests and field debugging; false (and no change) when this machine or build lacks it.

@@ -40,13 +40,14 @@ std::size_t row_count(const CellJob& job) {
   return Rows == 0 ? job.rows.size() : Rows;
 }
 
-/// Asks for the 64 bytes at `offset` of the next cells' rows: rows are too short for the hardware to find the pattern.
-/// Prefetching never faults, so the address may lie outside.
+/// Asks for the 64 bytes at `offset` of the rows of the cells after the next: rows are too short for the hardware to
+/// find the pattern. Into the second level, which has several times the outstanding requests of the first (measured on
+/// a Zen 4: 0.17 instead of 0.32 ms for 1080p to 320x320). Prefetching never faults, so the address may lie outside.
 template <unsigned Rows>
 void prefetch_next(const CellJob& job, std::size_t offset) {
   for (std::size_t r = 0; r < row_count<Rows>(job); ++r) {
-    const auto address = reinterpret_cast<std::uintptr_t>(job.rows[r]) + offset + job.next_bytes;
-    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
+    const auto address = reinterpret_cast<std::uintptr_t>(job.rows[r]) + offset + 2 * job.next_bytes;
+    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1);
   }
 }
 

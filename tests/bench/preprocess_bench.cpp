@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -113,6 +114,38 @@ class OurWay {
   bool usable_ = false;
 };
 
+/// A detector's 320x320, a classifier's 96x96 and two crops of 64x64 from one frame.
+class ManyWays {
+ public:
+  explicit ManyWays(bool together) : together_(together) {
+    const int sides[] = {320, 96, 64, 64};
+    const CropRect crops[] = {{}, {}, {200, 300, 240, 500}, {1200, 400, 300, 600}};
+    preprocessors_.reserve(std::size(sides));
+    tensors_.reserve(std::size(sides));
+    for (std::size_t i = 0; i < std::size(sides); ++i) {
+      preprocessors_.push_back(std::move(*Preprocessor::create(spec_of(sides[i], Fit::letterbox))));
+      tensors_.emplace_back(static_cast<std::size_t>(sides[i] * sides[i] * 3));
+      jobs_.push_back({.preprocessor = &preprocessors_[i], .crop = crops[i], .tensor = tensors_[i]});
+    }
+  }
+  void operator()(const Frame& frame) {
+    const auto view = view_of(frame);
+    if (together_) {
+      if (!Preprocessor::run_together(view, jobs_)) std::abort();
+      return;
+    }
+    for (auto& job : jobs_) {
+      if (!job.preprocessor->run(view, job.crop, job.tensor)) std::abort();
+    }
+  }
+
+ private:
+  bool together_;
+  std::vector<Preprocessor> preprocessors_;
+  std::vector<std::vector<std::byte>> tensors_;
+  std::vector<Preprocessor::Job> jobs_;
+};
+
 volatile std::uint64_t g_sink;
 
 void read_only(const Frame& frame) {
@@ -129,16 +162,7 @@ double quantile(std::vector<double> values, double q) {
   return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1))];
 }
 
-void measure(int side, Fit fit, int rounds, const std::vector<Frame>& frames) {
-  std::vector<Variant> variants;
-  variants.push_back({"read the frame only (floor)", read_only});
-  variants.push_back({"libyuv NV12Scale bilinear, NV12ToRAW, s8", LibyuvWay(side, fit, libyuv::kFilterBilinear)});
-  variants.push_back({"libyuv NV12Scale box, NV12ToRAW, s8", LibyuvWay(side, fit, libyuv::kFilterBox)});
-  for (const char* level : {"scalar", "avx2", "neon"}) {
-    const auto ours = std::make_shared<OurWay>(side, fit, level);
-    if (ours->usable())
-      variants.push_back({std::string("wayside ") + level, [ours](const Frame& frame) { (*ours)(frame); }});
-  }
+void run_interleaved(std::vector<Variant>& variants, int rounds, const std::vector<Frame>& frames) {
   std::size_t next = 0;
   for (int round = 0; round < rounds; ++round) {
     for (auto& variant : variants) {
@@ -149,6 +173,19 @@ void measure(int side, Fit fit, int rounds, const std::vector<Frame>& frames) {
           std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     }
   }
+}
+
+void measure(int side, Fit fit, int rounds, const std::vector<Frame>& frames) {
+  std::vector<Variant> variants;
+  variants.push_back({"read the frame only (floor)", read_only});
+  variants.push_back({"libyuv NV12Scale bilinear, NV12ToRAW, s8", LibyuvWay(side, fit, libyuv::kFilterBilinear)});
+  variants.push_back({"libyuv NV12Scale box, NV12ToRAW, s8", LibyuvWay(side, fit, libyuv::kFilterBox)});
+  for (const char* level : {"scalar", "avx2", "neon"}) {
+    const auto ours = std::make_shared<OurWay>(side, fit, level);
+    if (ours->usable())
+      variants.push_back({std::string("wayside ") + level, [ours](const Frame& frame) { (*ours)(frame); }});
+  }
+  run_interleaved(variants, rounds, frames);
   std::printf(
       "\n%dx%d, %s, %d rounds\n\n| way | min ms | median ms | p95 ms | best / libyuv bilinear | / libyuv box "
       "|\n|---|---|---|---|---|---|\n",
@@ -158,6 +195,25 @@ void measure(int side, Fit fit, int rounds, const std::vector<Frame>& frames) {
     std::printf("| %s | %.3f | %.3f | %.3f | %.2fx | %.2fx |\n", variant.name.c_str(), low(variant),
                 quantile(variant.times_ms, 0.5), quantile(variant.times_ms, 0.95), low(variants[1]) / low(variant),
                 low(variants[2]) / low(variant));
+  }
+}
+
+void measure_together(int rounds, const std::vector<Frame>& frames) {
+  std::vector<Variant> variants;
+  variants.push_back({"read the frame only (floor)", read_only});
+  for (const bool together : {false, true}) {
+    const auto ways = std::make_shared<ManyWays>(together);
+    variants.push_back(
+        {together ? "in one pass" : "one after the other", [ways](const Frame& frame) { (*ways)(frame); }});
+  }
+  run_interleaved(variants, rounds, frames);
+  std::printf(
+      "\n320x320, 96x96 and two crops of 64x64 of one frame, letterbox, %d rounds\n\n| way | min ms | median ms "
+      "|\n|---|---|---|\n",
+      rounds);
+  for (const auto& variant : variants) {
+    std::printf("| %s | %.3f | %.3f |\n", variant.name.c_str(), quantile(variant.times_ms, 0),
+                quantile(variant.times_ms, 0.5));
   }
 }
 
@@ -172,4 +228,5 @@ int main(int argc, char** argv) {
   for (const auto fit : {Fit::stretch, Fit::letterbox}) {
     for (const int side : {320, 640}) measure(side, fit, rounds, frames);
   }
+  measure_together(rounds, frames);
 }

@@ -2,11 +2,12 @@
 // After creation, pre-processing allocates nothing, whatever picture comes.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "accel/preprocess/preprocess.h"
-#include "tests/allocation_counter.h"
 #include "tests/accel/preprocess/test_picture.h"
+#include "tests/allocation_counter.h"
 
 namespace wayside::accel {
 namespace {
@@ -24,6 +25,9 @@ TEST(Preprocess, AllocatesNothingAfterCreation) {
       const std::size_t before = wayside::test::allocation_count();
       const bool ok = preprocessor->run(picture.view, {}, out).has_value();
       const std::size_t after = wayside::test::allocation_count();
+      std::array<Preprocessor::Job, 1> jobs{{{.preprocessor = &*preprocessor, .tensor = out}}};
+      EXPECT_TRUE(Preprocessor::run_together(picture.view, jobs).has_value());
+      EXPECT_EQ(wayside::test::allocation_count(), after) << "together";
       EXPECT_TRUE(ok);
       EXPECT_EQ(after, before) << base::to_string(format) << ' ' << width;
     }

@@ -156,6 +156,56 @@ TEST(Preprocess, SameObjectServesChangingSizesAndFormats) {
   }
 }
 
+/// A detector's and a classifier's picture and crops, alone and together.
+TEST(Preprocess, OutputsMadeTogetherAreThoseMadeAlone) {
+  std::mt19937 random(11);
+  const PreprocessSpec specs[] = {
+      {.input = tensor(DType::i8, 96, 96, 3)},
+      {.input = tensor(DType::u8, 40, 24, 3), .order = ColorOrder::bgr, .fit = Fit::stretch},
+      {.input = tensor(DType::f32, 17, 33, 1), .order = ColorOrder::gray},
+      {.input = tensor(DType::i8, 32, 32, 3), .fit = Fit::stretch},
+  };
+  const CropRect crops[] = {{}, {}, {101, 7, 64, 100}, {300, 180, 0, 0}};
+  for (const auto format : test::kReadableFormats) {
+    const auto picture = random_picture(format, 417, 251, 5, random);
+    std::vector<Preprocessor> preprocessors;
+    std::vector<std::vector<std::byte>> tensors;
+    std::vector<Preprocessor::Job> jobs;
+    for (const auto& spec : specs) {
+      preprocessors.push_back(make(spec));
+      tensors.emplace_back(spec.input.byte_count());
+    }
+    for (std::size_t i = 0; i < std::size(specs); ++i) {
+      jobs.push_back({.preprocessor = &preprocessors[i], .crop = crops[i], .tensor = tensors[i]});
+    }
+    ASSERT_TRUE(Preprocessor::run_together(picture.view, jobs));
+    for (std::size_t i = 0; i < std::size(specs); ++i) {
+      auto alone = make(specs[i]);
+      std::vector<std::byte> expected(tensors[i].size());
+      const auto mapping = alone.run(picture.view, crops[i], expected);
+      ASSERT_TRUE(mapping.has_value());
+      EXPECT_EQ(tensors[i], expected) << base::to_string(format) << " output " << i;
+      EXPECT_EQ(jobs[i].mapping.offset_x, mapping->offset_x);
+      EXPECT_EQ(jobs[i].mapping.y1_px, mapping->y1_px);
+    }
+  }
+}
+
+TEST(Preprocess, OneBadJobLeavesAllTensorsUntouched) {
+  std::mt19937 random(12);
+  const PreprocessSpec spec{.input = tensor(DType::u8, 16, 16, 3)};
+  const auto picture = random_picture(PixelFormat::nv12, 64, 64, 0, random);
+  auto good = make(spec), bad = make(spec);
+  std::vector<std::byte> first(spec.input.byte_count(), std::byte{77}), second = first;
+  std::array<Preprocessor::Job, 2> jobs{
+      {{.preprocessor = &good, .tensor = first}, {.preprocessor = &bad, .crop = {64, 0, 1, 1}, .tensor = second}}};
+  const auto refused = Preprocessor::run_together(picture.view, jobs);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("not inside the picture"));
+  EXPECT_EQ(std::ranges::count(first, std::byte{77}), std::ssize(first));
+  EXPECT_TRUE(Preprocessor::run_together(picture.view, {}).has_value());
+}
+
 TEST(Preprocess, SameSizeRgbIsCopied) {
   std::mt19937 random(1);
   const auto picture = random_picture(PixelFormat::rgb24, 19, 11, 0, random);
