@@ -79,39 +79,51 @@ struct Waiter {
 /// Who may use the pool.
 class Turnstile {
  public:
-  enum class Among : std::uint8_t { last_of_equals, first_of_equals };
-  void enter(int priority, Among among) {
+  void enter(int priority) {
     std::unique_lock lock(mutex_);
-    if (!busy_) {
+    if (busy_) {
+      wait(lock, priority, false);
+    } else {
       busy_ = true;
-      return;
     }
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    grant_next();
+  }
+  /// Lets those with a higher priority go first; before all that came later with the same. In one step, so that no
+  /// equal slips in between.
+  void give_way(int priority) {
+    std::unique_lock lock(mutex_);
+    if (first_ == nullptr || first_->priority <= priority) return;
+    wait(lock, priority, true);
+  }
+  [[nodiscard]] int highest_waiting() const { return highest_waiting_.load(std::memory_order_relaxed); }
+
+ private:
+  /// Queues up; with `holding`, gives the turn to the first in the queue, which is another one.
+  void wait(std::unique_lock<std::mutex>& lock, int priority, bool holding) {
     Waiter me{.priority = priority};
     Waiter** place = &first_;
     const auto goes_first = [&](const Waiter& other) {
-      return other.priority > priority || (other.priority == priority && among == Among::last_of_equals);
+      return other.priority > priority || (other.priority == priority && !holding);
     };
     while (*place != nullptr && goes_first(**place)) place = &(*place)->next;
     me.next = *place;
     *place = &me;
     publish();
+    if (holding) grant_next();
     me.wake.wait(lock, [&me] { return me.granted; });
   }
-  void leave() {
-    const std::lock_guard lock(mutex_);
-    if (first_ == nullptr) {
-      busy_ = false;
-      return;
-    }
+  void grant_next() {
+    busy_ = first_ != nullptr;
+    if (!busy_) return;
     Waiter& next = *first_;
     first_ = next.next;
     next.granted = true;
     publish();
     next.wake.notify_one();  // under the lock: afterwards the waiter may be gone
   }
-  [[nodiscard]] int highest_waiting() const { return highest_waiting_.load(std::memory_order_relaxed); }
-
- private:
   void publish() { highest_waiting_.store(first_ == nullptr ? kNobodyWaits : first_->priority); }
 
   std::mutex mutex_;
@@ -225,16 +237,14 @@ ThreadPool::Turn::Turn(ThreadPool& pool, int priority) : pool_(pool), priority_(
     pinned_for = state.id;
     pin_this_thread(state.cores);
   }
-  state.turnstile.enter(priority_, Turnstile::Among::last_of_equals);
+  state.turnstile.enter(priority_);
 }
 
 ThreadPool::Turn::~Turn() { pool_.state_->turnstile.leave(); }
 
 void ThreadPool::Turn::offer() {
   auto& turnstile = pool_.state_->turnstile;
-  if (turnstile.highest_waiting() <= priority_) return;
-  turnstile.leave();
-  turnstile.enter(priority_, Turnstile::Among::first_of_equals);
+  if (turnstile.highest_waiting() > priority_) turnstile.give_way(priority_);
 }
 
 }  // namespace wayside::accel::cpu
