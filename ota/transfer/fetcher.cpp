@@ -17,6 +17,8 @@ using base::MonotonicTime;
 
 /// Index pages asked for at once: 128 KiB.
 constexpr std::uint32_t kPagesAtOnce = 4;
+/// Servers that do not have a planned blob, one after the other, before a new plan is asked for.
+constexpr int kMaxRefusals = 8;
 /// Window of a device that listens to its site: most chunks come because others asked.
 constexpr std::uint32_t kSiteWindow = 4;
 
@@ -46,13 +48,13 @@ Fetcher::~Fetcher() = default;
 // ---------------------------------------------------------------------------------------------------
 
 void Fetcher::start(FetchGoal goal, MonotonicTime now) {
+  cancel();
   goal_ = std::move(goal);
   failure_ = FetchFailure::none;
   failure_text_.clear();
   progress_ = {};
-  retry_at_.reset();
   retry_spread_ = options_.retry_floor;
-  under_way_.clear();
+  refusals_ = 0;
   deadline_ = now + goal_.give_up_after;
   if (store_->has(goal_.target)) {
     state_ = FetchState::done;
@@ -109,10 +111,14 @@ void Fetcher::fail(const base::Error& error) { fail(failure_of(error), error.mes
 /// Damaged: forgets the plan too, so that the next start asks anew. Else what was fetched stays for the next start.
 void Fetcher::fail_and_forget(const base::Error& error) {
   if (failure_of(error) != FetchFailure::corrupt) return fail(error);
-  (void)storage_->remove(route_path());
-  (void)storage_->remove(transfer_path(route_.blob, ".index"));
+  forget_route();
   (void)storage_->remove(BlobStore::staging_path(route_.blob));
   fail(error);
+}
+
+void Fetcher::forget_route() {
+  (void)storage_->remove(route_path());
+  (void)storage_->remove(transfer_path(route_.blob, ".index"));
 }
 
 std::filesystem::path Fetcher::route_path() const { return transfer_path(goal_.target, ".route"); }
@@ -206,9 +212,8 @@ void Fetcher::complete() {
   const auto adopted = store_->adopt({.digest = goal_.target, .size_bytes = goal_.target_bytes});
   if (!adopted) return fail_and_forget(adopted.error());
   // A cut here leaves files that the next start or collect() removes; the blob is there already.
-  (void)storage_->remove(transfer_path(route_.blob, ".index"));
   if (route_.is_delta()) (void)storage_->remove(BlobStore::staging_path(route_.blob));
-  (void)storage_->remove(route_path());
+  forget_route();
   release();
   state_ = FetchState::done;
 }
@@ -319,12 +324,25 @@ void Fetcher::on_refusal(const Refusal& refusal, MonotonicTime now) {
   // Another server, or this one later, may have it: the deadline decides, not one answer.
   failure_text_ = refusal.text;
   under_way_.clear();
+  const bool gone = refusal.code == RefusalCode::unknown_blob && state_ != FetchState::asking;
+  if (gone && ++refusals_ >= kMaxRefusals) {
+    // The plan is older than what the servers have now: a new offer. Chunks of the file itself stay useful.
+    forget_route();
+    if (route_.is_delta()) (void)storage_->remove(BlobStore::staging_path(route_.blob));
+    release();
+    effects_.push_back(
+        {.kind = FetchEffect::Kind::subscribe, .filter = blob_reply_topic(options_.root, options_.device)});
+    state_ = FetchState::asking;
+    last_arrival_ = now;
+    refusals_ = 0;
+  }
   wait_before_retry(now);
 }
 
 /// Something useful came: the patience starts anew.
 void Fetcher::arrived(MonotonicTime now) {
   last_arrival_ = now;
+  refusals_ = 0;
   retry_spread_ = options_.retry_floor;
   if (state_ != FetchState::fetching || goal_.site.empty()) retry_at_.reset();
 }

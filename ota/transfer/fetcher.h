@@ -100,7 +100,8 @@ class Fetcher {
   Fetcher(base::Storage& storage, BlobStore& store, FetcherOptions options);
   ~Fetcher();
 
-  /// Checks goal and free space. Legal in idle, done and failed.
+  /// Checks goal and free space. Legal in every state: a fetch that is under way is cancelled first. All other calls
+  /// are legal in every state too; where they mean nothing they do nothing.
   void start(FetchGoal goal, base::MonotonicTime now);
   /// Stops; what was fetched stays for a later start().
   void cancel();
@@ -128,6 +129,7 @@ class Fetcher {
   void fail(FetchFailure failure, std::string text);
   void fail(const base::Error& error);
   void fail_and_forget(const base::Error& error);
+  void forget_route();
   void release();
   void enter_asking(base::MonotonicTime now);
   void enter_route(base::MonotonicTime now);
@@ -173,6 +175,7 @@ class Fetcher {
   std::vector<Bytes> pages_;              ///< of the index, until it is whole
   std::unique_ptr<StagingFile> staging_;  ///< chunks that are there
   std::set<std::uint32_t> under_way_;     ///< chunks or pages asked for
+  int refusals_ = 0;                      ///< in a row, for what the offer had promised
   std::uint32_t cursor_ = 0;              ///< where the next missing chunk is looked for
 
   std::unique_ptr<LocalScan> scan_;

@@ -310,6 +310,73 @@ TEST_F(FetcherTest, a_lying_server_cannot_make_a_wrong_file) {
   EXPECT_TRUE(storage_->list("staging").value().empty());
 }
 
+TEST_F(FetcherTest, a_plan_that_the_servers_forgot_is_made_anew) {
+  ASSERT_TRUE(repository_.publish_deltas(old_, fresh_));
+  storage_ = std::make_unique<base::FaultyStorage>(1);
+  SimulatedDevice& device = site_.add_device(*storage_);
+  install_old(device);
+  device.connect(site_.now);
+  device.fetcher->start(goal(), site_.now);
+  (void)site_.run(60s, [&] { return device.fetcher->progress().chunks_done >= 2; });
+  ASSERT_EQ(device.fetcher->progress().route, RouteKind::patch);
+  // The operator makes a new folder without the deltas; the device restarts with its old plan.
+  base::FaultyStorage other_storage(98);
+  Repository other(other_storage);
+  ASSERT_TRUE(other.publish(SpanSource(fresh_)));
+  BlobServer other_server(other, {});
+  site_.servers = {&other_server};
+  device.cut(site_.now);
+  device.boot();
+  device.connect(site_.now);
+  device.fetcher->start(goal(), site_.now);
+  EXPECT_TRUE(site_.run(3000s));
+  expect_complete(device, fresh_);
+  EXPECT_EQ(device.fetcher->progress().route, RouteKind::full);
+}
+
+/// Every call in every state: nothing breaks, and the file arrives in the end.
+TEST_F(FetcherTest, every_call_is_legal_in_every_state) {
+  ASSERT_TRUE(repository_.publish_deltas(old_, fresh_));
+  const std::vector<std::function<void(SimulatedDevice&)>> calls = {
+      [&](SimulatedDevice& device) { device.fetcher->start(goal(), site_.now); },
+      [&](SimulatedDevice& device) { device.fetcher->cancel(); },
+      [&](SimulatedDevice& device) { device.fetcher->on_connected(0, site_.now); },
+      [&](SimulatedDevice& device) { device.fetcher->on_lost(); },
+      [&](SimulatedDevice& device) { device.fetcher->work(site_.now); },
+      [&](SimulatedDevice& device) {
+        for (const Reply& reply : {Reply(Offer{.target = digest(fresh_), .target_bytes = 1}), Reply(Refusal{}),
+                                   Reply(Piece{.tag = tag_of(digest(fresh_)), .number = 3, .data = Bytes(9)})}) {
+          device.fetcher->on_message(
+              {.topic = "te/device/gate-1///blob/data", .payload = std::string(text_of(serialize(reply)))}, site_.now);
+        }
+      }};
+  for (const FetchState state : {FetchState::idle, FetchState::asking, FetchState::indexing, FetchState::preparing,
+                                 FetchState::fetching, FetchState::assembling, FetchState::done, FetchState::failed}) {
+    for (std::size_t call = 0; call < calls.size(); ++call) {
+      SCOPED_TRACE(std::string(to_string(state)) + " call " + std::to_string(call));
+      site_.devices.clear();
+      base::FaultyStorage storage(1);
+      SimulatedDevice& device = site_.add_device(storage);
+      install_old(device);
+      device.connect(site_.now);
+      if (state == FetchState::failed) {
+        FetchGoal poor = goal();
+        poor.max_bytes = 1;
+        device.fetcher->start(poor, site_.now);
+      } else if (state != FetchState::idle) {
+        device.fetcher->start(goal(), site_.now);
+      }
+      (void)site_.run(600s, [&] { return device.fetcher->state() == state; });
+      ASSERT_EQ(device.fetcher->state(), state);
+      calls[call](device);
+      device.fetcher->start(goal(), site_.now);
+      device.connect(site_.now);
+      EXPECT_TRUE(site_.run(600s));
+      expect_complete(device, fresh_);
+    }
+  }
+}
+
 TEST_F(FetcherTest, a_foreign_reply_topic_is_refused) {
   const OfferRequest request{.target = digest(fresh_)};
   server_.on_message({.topic = "te/device/gate-1///blob/get",

@@ -130,6 +130,7 @@ class SimulatedSite {
       if (next > end) break;
       now = std::max(now, next);
       deliver();
+      if (stop()) return false;
       for (const auto& device : devices) {
         if (const auto wake = device->fetcher->wake_at(); wake && *wake <= now) device->fetcher->work(now);
       }
