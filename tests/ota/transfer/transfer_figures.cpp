@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes over the air, measured: prints "key value" lines and fails when a bar is missed.
+// Bytes over the air, measured: prints "key value" lines, reports them to ./dev reliability, and fails when a bar is
+// missed.
 #include <zlib.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "tests/base/mqtt/test_broker.h"
 #include "tests/ota/transfer/simulated_link.h"
+#include "tests/support/figures.h"
 
 namespace {
 
@@ -19,15 +22,21 @@ using test::digest;
 
 int missed = 0;
 
+template <class Number>
+void tell(const std::string& key, Number value) {
+  testing_support::figure(key, value);
+  if constexpr (std::is_floating_point_v<Number>) {
+    std::printf("%s %.4f\n", key.c_str(), value);
+  } else {
+    std::printf("%s %llu\n", key.c_str(), static_cast<unsigned long long>(value));
+  }
+}
+
 void bar(const std::string& key, double value, double most) {
-  std::printf("%s %.4f\n", key.c_str(), value);
+  tell(key, value);
   if (value <= most) return;
   std::fprintf(stderr, "missed: %s is %.4f, at most %.4f is allowed\n", key.c_str(), value, most);
   ++missed;
-}
-
-void count(const std::string& key, std::uint64_t value) {
-  std::printf("%s %llu\n", key.c_str(), static_cast<unsigned long long>(value));
 }
 
 std::uint64_t whole_file_deflated(ota::BytesView bytes) {
@@ -88,12 +97,12 @@ void bytes_table(std::size_t size) {
   Bench bench;
   const Bytes base = test::make_weights(size, 1);
   const auto full = static_cast<double>(whole_file_deflated(base));
-  count("ota_model_bytes", base.size());
-  count("ota_full_zlib_bytes", static_cast<std::uint64_t>(full));
+  tell("ota_model_bytes", base.size());
+  tell("ota_full_zlib_bytes", static_cast<std::uint64_t>(full));
   if (!bench.repository.publish(ota::SpanSource(base))) give_up("cannot publish");
 
   const Costs whole = fetch(bench, {}, base);
-  count("ota_full_route_bytes", whole.progress.planned_bytes);
+  tell("ota_full_route_bytes", whole.progress.planned_bytes);
   bar("ota_full_route_percent", 100 * static_cast<double>(whole.progress.planned_bytes) / full, 101);
   bar("ota_protocol_overhead_percent",
       100 * (static_cast<double>(whole.wire_bytes) / static_cast<double>(whole.progress.planned_bytes) - 1), 2);
@@ -115,8 +124,8 @@ void bytes_table(std::size_t size) {
     const auto offer = bench.repository.offer(digest(change.target), bases).value();
     const std::string key = std::string("ota_") + change.name;
     for (const ota::Route& route : offer.routes) {
-      std::printf("%s_%s_percent %.4f\n", key.c_str(), std::string(to_string(route.kind)).c_str(),
-                  100 * static_cast<double>(route.price_bytes()) / full);
+      tell(key + "_" + std::string(to_string(route.kind)) + "_percent",
+           100 * static_cast<double>(route.price_bytes()) / full);
     }
     const Costs costs = fetch(bench, base, change.target);
     if (costs.progress.spent_bytes != costs.progress.planned_bytes) give_up("the stated price was not kept");
@@ -159,10 +168,10 @@ void cuts(std::size_t size, int number) {
     device.connect(bench.site.now);
   }
   if (!bench.site.run(24h) || device.fetcher->state() != ota::FetchState::done) give_up("the cut transfer did not end");
-  count("ota_cuts", static_cast<std::uint64_t>(done));
-  count("ota_cut_transfer_file_bytes", file.size());
-  count("ota_cut_transfer_planned_bytes", planned);
-  count("ota_cut_transfer_wire_bytes", device.wire_bytes());
+  tell("ota_cuts", static_cast<std::uint64_t>(done));
+  tell("ota_cut_transfer_file_bytes", file.size());
+  tell("ota_cut_transfer_planned_bytes", planned);
+  tell("ota_cut_transfer_wire_bytes", device.wire_bytes());
   bar("ota_cut_transfer_ratio", static_cast<double>(device.wire_bytes()) / static_cast<double>(planned),
       size < 50'000'000 ? 1.2 : 1.02);
   bar("ota_resumes_that_lost_more_than_one_chunk", static_cast<double>(bad_resumes), 0);
@@ -172,8 +181,11 @@ void cuts(std::size_t size, int number) {
 
 int main(int argument_count, char** arguments) {
   // --small: the same code on files a tenth or less in size, for the test run; its bars are wider where size matters.
-  const bool small = argument_count == 2 && std::string_view(arguments[1]) == "--small";
-  if (argument_count > 1 && !small) {
+  bool small = false;
+  for (int i = 1; i < argument_count; ++i) {
+    const std::string_view argument(arguments[i]);
+    small = small || argument == "--small";
+    if (argument == "--small" || argument.starts_with("--gtest_")) continue;  // tools/reliability gives these to all
     std::fprintf(stderr, "usage: %s [--small]\n", arguments[0]);
     return 2;
   }
