@@ -218,6 +218,12 @@ Result<std::vector<std::string>> RolloutStore::in_flight(std::string_view id) {
   return names(query->bind({std::string(id)}));
 }
 
+Result<std::vector<std::string>> RolloutStore::unheard(std::string_view id) {
+  WAYSIDE_TRY(auto* query,
+              database_.prepare("SELECT device FROM target WHERE rollout = ?1 AND state IN (1, 2) AND seq < 0"));
+  return names(query->bind({std::string(id)}));
+}
+
 Result<Recorded> RolloutStore::record(std::string_view id, const std::string& device, const DeviceReport& report,
                                       std::string_view expected_manifest_sha256, std::int64_t now_unix_s) {
   const std::string rollout(id);

@@ -84,8 +84,9 @@ class RolloutStore {
   /// One control interval in one transaction: time-outs, decide(), new state, devices to command. A halt or abort takes
   /// back the commands that no device has begun.
   base::Result<Step> step(const ota::RolloutPolicy& policy, std::int64_t now_unix_s);
-  /// To be commanded again after a reconnect: the broker may have forgotten.
   base::Result<std::vector<std::string>> in_flight(std::string_view id);
+  /// Commanded and never heard of since: to be commanded again after a reconnect, as the broker may have forgotten.
+  base::Result<std::vector<std::string>> unheard(std::string_view id);
   base::Result<Recorded> record(std::string_view id, const std::string& device, const DeviceReport& report,
                                 std::string_view expected_manifest_sha256, std::int64_t now_unix_s);
   /// Makes many record() calls one durable write.
