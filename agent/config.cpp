@@ -43,6 +43,11 @@ void visit_mqtt(FieldVisitor& v, MqttConfig& c) {
   v.text({"username", "User name for the broker"}, c.username);
   v.text({"password_file", "File whose first line is the password"}, c.password_file, TextKind::path);
   v.integer({"keepalive_s", "The broker notices a dead device after 1.5 times this"}, c.keepalive_s, {5, 3600});
+  v.integer(
+      {"reconnect_spread_s",
+       "Waits after a lost broker are drawn from at least this, so that a fleet does not come back at once (60 for "
+       "10000 devices)"},
+      c.reconnect_spread_s, {0, 3600});
   v.integer({"will_delay_s", "How long the broker waits after a loss before it says that the device is down"},
             c.will_delay_s, {0, 3600});
   v.integer({"session_expiry_s", "How long the broker keeps commands for an absent device"}, c.session_expiry_s,

@@ -34,6 +34,7 @@ struct MqttConfig {
   std::string username;
   std::string password_file;
   std::int64_t keepalive_s = 20;
+  std::int64_t reconnect_spread_s = 0;
   std::int64_t will_delay_s = 30;
   std::int64_t session_expiry_s = 604800;
 };

@@ -34,6 +34,7 @@ mqtt::ClientOptions client_options(const Config& config) {
   options.username = from.username;
   options.password_file = from.password_file;
   options.keepalive = seconds(from.keepalive_s);
+  options.reconnect_spread = seconds(from.reconnect_spread_s);
   options.session_expiry = seconds(from.session_expiry_s);
   options.will_delay = seconds(from.will_delay_s);
   return options;

@@ -79,6 +79,8 @@ std::string_view to_string(DeviceState state) { return kStates[static_cast<std::
 
 Result<void> Inventory::put(const Device& device) {
   WAYSIDE_CHECK(base::mqtt::check_topic_level("device id", device.id));
+  if (device.id.starts_with("wayside-"))
+    return fail(Code::invalid_argument, "device ids that start with wayside- are the operator's; choose another");
   for (const auto& group : device.groups) WAYSIDE_CHECK(base::mqtt::check_topic_level("group", group));
   if (device.labels.size() > kMaxLabels)
     return fail(Code::invalid_argument, std::format("device {}: at most {} labels", device.id, kMaxLabels));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fleet/agent_program.h"
+#include "fleet/fleet_command.h"
 #include "fleet/monitor_command.h"
 #include "fleet/package_command.h"
 
@@ -156,6 +157,7 @@ int main(int argc, char** argv) {
   fleet::add_keys(app, chosen);
   add_monitor(app, chosen);
   add_config(app, chosen);
+  fleet::add_fleet(app, chosen);
   CLI11_PARSE(app, argc, argv);
   return chosen();
 }

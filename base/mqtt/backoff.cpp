@@ -11,7 +11,8 @@ std::chrono::milliseconds Backoff::next() {
   // 2^6 s exceeds the ceiling of 60 s: a larger exponent changes nothing.
   constexpr std::uint32_t kMaxExponent = 6;
   attempts_ = std::min(attempts_ + 1, kMaxExponent);
-  const milliseconds ceiling = std::min<milliseconds>(kCeiling, kFloor * (1U << attempts_));
+  const milliseconds grown = std::min<milliseconds>(kCeiling, kFloor * (1U << attempts_));
+  const milliseconds ceiling = std::max<milliseconds>(grown, spread_);
   std::uniform_int_distribution<milliseconds::rep> spread(milliseconds(kFloor).count(), ceiling.count());
   return milliseconds(spread(random_));
 }

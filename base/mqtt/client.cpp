@@ -191,7 +191,7 @@ struct Client::State {
   State(ClientOptions given, Clock& clock_in)
       : options(std::move(given)),
         clock(clock_in),
-        backoff(options.jitter_seed != 0 ? options.jitter_seed : std::random_device{}()),
+        backoff(options.jitter_seed != 0 ? options.jitter_seed : std::random_device{}(), options.reconnect_spread),
         next_attempt(clock_in.now()) {}
 
   ClientOptions options;

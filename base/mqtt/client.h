@@ -39,6 +39,7 @@ struct ClientOptions {
   std::size_t max_in_flight = 16;            ///< publications handed over and not yet acknowledged
   std::size_t max_packet_bytes = 96 * 1024;  ///< fits AWS (128 KB), EMQX (1 MB) and mosquitto 2.1 (2 MB) defaults
   std::chrono::seconds will_delay{0};
+  std::chrono::seconds reconnect_spread{0};  ///< of a fleet: see Backoff; 0: a device of its own
   /// Makes the Will of the next attempt; empty: no Will.
   std::function<Message()> make_will{};
   std::uint64_t jitter_seed = 0;  ///< 0: from the system's entropy

@@ -2,6 +2,7 @@
 // The behaviour of one simulated device.
 #include "fleet/simulator/simulated_device.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -86,8 +87,13 @@ void SimulatedDevice::on_message(const mqtt::Message& message) {
     return;
   }
   auto policy = ota::parse_rollout_policy(message.payload);
-  if (policy && message.topic == policy_topic(options_.root, policy->id) && policies_.size() < kMaxCommands)
-    policies_.insert_or_assign(policy->id, std::move(*policy));
+  if (!policy || message.topic != policy_topic(options_.root, policy->id)) return;
+  if (policies_.size() >= kMaxCommands) {  // one that no waiting command needs goes
+    const auto idle =
+        std::ranges::find_if(policies_, [this](const auto& one) { return !waiting_.contains(one.first); });
+    if (idle != policies_.end()) policies_.erase(idle);
+  }
+  if (policies_.size() < kMaxCommands) policies_.insert_or_assign(policy->id, std::move(*policy));
 }
 
 void SimulatedDevice::on_command(const std::string& id, const std::string& payload) {
@@ -104,8 +110,16 @@ void SimulatedDevice::on_command(const std::string& id, const std::string& paylo
     due_[id] = true;
     return;
   }
+  forget_oldest();
   if (waiting_.size() + disk_.updates.size() < kMaxCommands)
     waiting_[id] = {command->manifest_sha256, command->not_after_unix_s};
+}
+
+/// Makes room: a confirmed result need not be told again, and its command has been taken from the broker.
+void SimulatedDevice::forget_oldest() {
+  if (disk_.updates.size() + 1 < kMaxCommands) return;
+  const auto settled = std::ranges::find_if(disk_.updates, [](const auto& one) { return one.second.confirmed; });
+  if (settled != disk_.updates.end()) disk_.updates.erase(settled);
 }
 
 void SimulatedDevice::begin_admitted(std::int64_t unix_s) {

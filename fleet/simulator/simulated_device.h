@@ -56,6 +56,7 @@ class SimulatedDevice {
   void on_message(const base::mqtt::Message& message);
   void on_command(const std::string& id, const std::string& payload);
   void advance(base::MonotonicTime now);
+  void forget_oldest();
   void begin_admitted(std::int64_t unix_s);
   void publish_due();
 

@@ -49,6 +49,7 @@ TEST_F(InventoryTest, BadNamesAreRefused) {
     EXPECT_FALSE(inventory_.put({.id = "ok", .groups = {bad}})) << bad;
     EXPECT_FALSE(inventory_.put({.id = "ok", .labels = {{bad, "x"}}})) << bad;
   }
+  EXPECT_FALSE(inventory_.put({.id = "wayside-operator"})) << "its name would open everything";
   EXPECT_TRUE(inventory_.select({})->empty());
 }
 

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 namespace wayside::base::mqtt {
 namespace {
@@ -33,6 +35,21 @@ TEST(Backoff, SpreadsAFleet) {
     waits.insert(backoff.next().count() / 1000);
   }
   EXPECT_GT(waits.size(), 30U);  // of 60 whole seconds
+}
+
+TEST(Backoff, AFleetsSpreadHoldsFromTheFirstAttempt) {
+  // 10 000 devices lose their broker at one moment and find it gone for 20 s more: how many try in any one second?
+  constexpr int kDevices = 10'000, kSeconds = 90;
+  std::vector<int> attempts(kSeconds + 200);
+  for (std::uint64_t seed = 1; seed <= kDevices; ++seed) {
+    Backoff backoff(seed * 2'654'435'761U, seconds(60));
+    auto at = backoff.next();
+    for (++attempts[at.count() / 1000]; at < seconds(20); ++attempts[at.count() / 1000]) at += backoff.next();
+  }
+  EXPECT_LE(*std::ranges::max_element(attempts), 500);
+  int late = 0;
+  for (std::size_t second = 80; second < attempts.size(); ++second) late += attempts[second];
+  EXPECT_LE(late, kDevices / 100) << "99 % are back a minute after the broker";
 }
 
 TEST(Backoff, OnlyAHealthyConnectionStartsItAnew) {

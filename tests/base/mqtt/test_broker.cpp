@@ -63,6 +63,11 @@ TestBroker::TestBroker(std::string extra_config) : extra_config_(std::move(extra
   start();
 }
 
+TestBroker::TestBroker(std::string config, std::uint16_t port)
+    : extra_config_(std::move(config)), whole_(true), port_(port) {
+  start();
+}
+
 TestBroker::~TestBroker() { kill(); }
 
 void TestBroker::kill() {
@@ -74,10 +79,16 @@ void TestBroker::kill() {
 
 void TestBroker::start() {
   const auto config = dir_.path() / "mosquitto.conf";
-  std::ofstream(config) << std::format(
-      "listener {} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest stderr\n"
-      "connection_messages false\nlog_type error\nlog_type warning\nlog_type information\n{}\n",  // few lines: nobody
-      port_, extra_config_);                                                                      // empties the pipe
+  std::string whole = extra_config_;
+  for (std::size_t at = whole.find("@PORT@"); at != std::string::npos; at = whole.find("@PORT@")) {
+    whole.replace(at, 6, std::to_string(port_));
+  }
+  std::ofstream(config) << (whole_ ? whole
+                                   : std::format(
+                                         "listener {} 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest stderr\n"
+                                         "connection_messages false\nlog_type error\nlog_type warning\nlog_type "
+                                         "information\n{}\n",     // few lines: nobody
+                                         port_, extra_config_));  // empties the pipe
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) give_up("pipe failed");
   log_.reset(ends[0]);

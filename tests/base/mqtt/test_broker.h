@@ -34,6 +34,8 @@ class TestBroker {
   [[nodiscard]] static bool available();
   /// Starts at once; aborts the test program when the broker does not come up. `extra_config`: more lines.
   explicit TestBroker(std::string extra_config = "");
+  /// A broker with this configuration only; every "@PORT@" becomes its port.
+  static TestBroker whole_config(const std::string& config) { return TestBroker(config, free_port()); }
   ~TestBroker();
   TestBroker(const TestBroker&) = delete;
   TestBroker& operator=(const TestBroker&) = delete;
@@ -45,8 +47,10 @@ class TestBroker {
   void start();
 
  private:
+  TestBroker(std::string config, std::uint16_t port);
   TempDir dir_;
   std::string extra_config_;
+  bool whole_ = false;
   std::uint16_t port_ = 0;
   pid_t pid_ = -1;
   base::UniqueFd log_;  // kept open, so that the broker can go on writing

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <format>
 #include <random>
 
@@ -13,6 +12,7 @@
 #include "fleet/sql/schema.h"
 #include "tests/base/mqtt/test_broker.h"
 #include "tests/fleet/accelerated_clock.h"
+#include "tests/support/figures.h"
 
 namespace wayside::fleet {
 namespace {
@@ -129,15 +129,15 @@ class BrokerKill : public testing::Test {
 };
 
 TEST_F(BrokerKill, NoTerminalStateIsLostDoubledOrMadeUp) {
-  const char* wanted = std::getenv("WAYSIDE_BROKER_KILLS");
-  const int kills = wanted != nullptr ? std::atoi(wanted) : 20;
+  const int kills = testing_support::tries(12, 100, 100);
   KillCounts counts;
   int rollout = 0;
   while (counts.kills < kills && !HasFatalFailure()) run_rollout(++rollout, std::min(4, kills - counts.kills), counts);
-  std::printf(
-      "broker_kills %d\nbroker_kill_rollouts %d\nterminal_states_lost %d\nterminal_states_doubled %d\n"
-      "terminal_states_phantom %d\n",
-      counts.kills, counts.rollouts, counts.lost, counts.doubled, counts.phantom);
+  testing_support::figure("broker_kills", counts.kills);
+  testing_support::figure("broker_kill_rollouts", counts.rollouts);
+  testing_support::figure("terminal_states_lost", counts.lost);
+  testing_support::figure("terminal_states_doubled", counts.doubled);
+  testing_support::figure("terminal_states_phantom", counts.phantom);
   EXPECT_EQ(counts.lost, 0);
   EXPECT_EQ(counts.doubled, 0);
   EXPECT_EQ(counts.phantom, 0);

@@ -13,6 +13,7 @@
 #include "fleet/sql/schema.h"
 #include "tests/base/mqtt/test_broker.h"
 #include "tests/fleet/rollout/virtual_fleet.h"
+#include "tests/support/figures.h"
 
 namespace wayside::fleet {
 namespace {
@@ -212,7 +213,8 @@ TEST(RolloutKill, KilledAtRandomMomentsNothingIsLostOrCountedTwice) {
   EXPECT_EQ(results_logged, kDevices) << "one line for each result";
   const auto seen = store.snapshot(policy, 0).value();
   EXPECT_EQ(seen.evidence.executed, kDevices) << "the counts that triggers keep agree with the rows";
-  RecordProperty("kills", killed);
+  testing_support::figure("rollout_tool_kills", killed);
+  testing_support::figure("rollout_results_lost", kDevices - terminal);
 }
 
 }  // namespace
