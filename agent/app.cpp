@@ -147,6 +147,7 @@ base::Result<RunSummary> run_agent(const Config& config, const RunOptions& optio
   PipelineOptions pipeline_options;
   pipeline_options.rate_hz = model.rate_hz;
   pipeline_options.lossless = config.camera.lossless;
+  pipeline_options.wait_for_reports = config.camera.lossless;
   pipeline_options.on_report = [&reporter] { reporter->wake(); };
   pipeline_options.observer = overlay.get();
   Pipeline pipeline(*open.camera, *detector, std::move(pipeline_options), clock);

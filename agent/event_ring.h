@@ -19,9 +19,14 @@ class EventRing {
  public:
   EventRing() : slots_(std::make_unique<std::array<T, kCapacity>>()) {}
 
+  /// Producer: true while begin_push() would refuse.
+  [[nodiscard]] bool full() const {
+    return written_.load(std::memory_order_relaxed) - read_.load(std::memory_order_acquire) == kCapacity;
+  }
+
   /// Producer: the slot to fill, or nullptr (counted) when all are waiting for the consumer.
   T* begin_push() {
-    if (written_.load(std::memory_order_relaxed) - read_.load(std::memory_order_acquire) == kCapacity) {
+    if (full()) {
       refused_.fetch_add(1, std::memory_order_relaxed);
       return nullptr;
     }

@@ -3,6 +3,7 @@
 #include "agent/pipeline.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "base/log.h"
 
@@ -15,6 +16,8 @@ constexpr std::chrono::milliseconds kFrameWait{500};
 constexpr std::chrono::seconds kStallAfter{3};
 /// Pause after an error that came back at once, so that an absent camera does not cost a core.
 constexpr std::chrono::milliseconds kErrorPause{100};
+/// How often a lossless replay looks whether the reporter has made room.
+constexpr std::chrono::milliseconds kReporterPoll{1};
 
 std::chrono::nanoseconds since(base::MonotonicTime from, base::MonotonicTime to) {
   return std::max(to - from, std::chrono::nanoseconds(0));
@@ -173,6 +176,8 @@ std::optional<drivers::Frame> Pipeline::take() {
 
 void Pipeline::vision_loop() {
   while (auto frame = take()) {
+    // A recording that must be seen whole waits for the reporter; a camera does not.
+    while (options_.wait_for_reports && reports_.full() && !stopping_) std::this_thread::sleep_for(kReporterPoll);
     vision_busy_since_ns_ = clock_.now().count();
     process(std::move(*frame));
     vision_busy_since_ns_ = 0;

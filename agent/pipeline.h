@@ -43,6 +43,7 @@ struct PipelineOptions {
   double rate_hz = 0;
   /// Wait for the vision thread instead of replacing a waiting frame. For finite replays that must see each frame.
   bool lossless = false;
+  bool wait_for_reports = false;  ///< the vision thread waits while reports() is full instead of losing records
   /// Called in the vision thread after each report; must be short and must not allocate.
   std::function<void()> on_report{};
   FrameObserver* observer = nullptr;

@@ -129,6 +129,21 @@ class PipelineTest : public testing::Test {
   std::unique_ptr<Pipeline> pipeline_;
 };
 
+TEST_F(PipelineTest, ALosslessReplayWaitsForTheReporter) {
+  const std::uint64_t count = Pipeline::kReports + 50;
+  for (std::uint64_t sequence = 0; sequence < count; ++sequence) camera_.add(sequence);
+  camera_.add_error(Code::end_of_stream);
+  start({.wait_for_reports = true});
+  await_processed(Pipeline::kReports);  // the ring is full now
+  for (std::uint64_t expected = 0; expected < count; ++expected) {
+    await([&] { return pipeline_->reports().begin_pop() != nullptr; });
+    EXPECT_EQ(pipeline_->reports().begin_pop()->frame, expected);
+    pipeline_->reports().end_pop();
+  }
+  EXPECT_EQ(pipeline_->reports().refused(), 0U);
+  pipeline_->stop();
+}
+
 TEST_F(PipelineTest, CountsGapsAsDroppedAndReportsEachFrame) {
   for (const std::uint64_t sequence : {5, 6, 9, 10, 2}) camera_.add(sequence);  // 7 and 8 missing; 2: opened again
   camera_.add_error(Code::end_of_stream);

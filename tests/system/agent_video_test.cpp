@@ -16,14 +16,14 @@ class AgentVideo : public AgentSystem {
     std::uint64_t processed = 0;
     std::vector<std::uint64_t> frames;  ///< those that show at least one of the labels
   };
-  /// Plays a whole video without leaving frames out.
+  /// Plays a whole video without leaving frames out, slower than detections.max_rate_hz.
   Seen play(const std::string& video, const std::filesystem::path& model, const std::string& labels,
             double score_threshold) {
     TestBroker broker;
     Wire wire(broker.port());
     auto agent =
         start({.port = broker.port(),
-               .camera = "replay:" + (shared_folder() / "video" / video).string() + "?rate=fast&loop=0",
+               .camera = "replay:" + (shared_folder() / "video" / video).string() + "?rate=200&loop=0",
                .model = model,
                .more = "detections: {max_rate_hz: 1000}\n"},
               {"--json", "--set", "camera.lossless=true", "--set", "models.0.threads=0", "--set",
