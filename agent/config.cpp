@@ -96,7 +96,7 @@ void Config::visit(FieldVisitor& v) {
     inner.choice({"publish", "every: each processed frame; on_change: when the number of objects of a label changes"},
                  detections.publish, kPublishPolicies);
     inner.number({"max_rate_hz", "At most this many detection messages per second"}, detections.max_rate_hz,
-                 {0.1, 1000});
+                 {0.1, 100000});
   });
   v.section({"telemetry", "How the device feels"}, [this](FieldVisitor& inner) {
     inner.number({"interval_s", "Seconds between two telemetry messages"}, telemetry.interval_s, {0.2, 3600});

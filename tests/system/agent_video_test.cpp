@@ -16,16 +16,16 @@ class AgentVideo : public AgentSystem {
     std::uint64_t processed = 0;
     std::vector<std::uint64_t> frames;  ///< those that show at least one of the labels
   };
-  /// Plays a whole video without leaving frames out, slower than detections.max_rate_hz.
+  /// Plays a whole video without leaving frames out.
   Seen play(const std::string& video, const std::filesystem::path& model, const std::string& labels,
             double score_threshold) {
     TestBroker broker;
     Wire wire(broker.port());
     auto agent =
         start({.port = broker.port(),
-               .camera = "replay:" + (shared_folder() / "video" / video).string() + "?rate=200&loop=0",
+               .camera = "replay:" + (shared_folder() / "video" / video).string() + "?rate=fast&loop=0",
                .model = model,
-               .more = "detections: {max_rate_hz: 1000}\n"},
+               .more = "detections: {max_rate_hz: 100000}\n"},
               {"--json", "--set", "camera.lossless=true", "--set", "models.0.threads=0", "--set",
                "models.0.labels=" + labels, "--set", std::format("models.0.score_threshold={}", score_threshold)});
     EXPECT_EQ(agent->wait(), 0) << agent->errors();
