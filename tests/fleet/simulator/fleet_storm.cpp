@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// fleet-storm: a fleet of simulated devices (real MQTT client, one connection each) on one mosquitto that is killed in
+// the middle of a roll-out. usage: fleet-storm [DEVICES] [PROCESSES]; prints "key value" lines, ends with 1 when a bar
+// is missed.
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <format>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "fleet/rollout/driver.h"
+#include "fleet/simulator/simulated_device.h"
+#include "fleet/sql/schema.h"
+#include "tests/base/mqtt/test_broker.h"
+#include "tests/support/figures.h"
+
+namespace {
+
+using namespace wayside;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kMaxDevices = 20'000, kMaxConnects = 8 * kMaxDevices;
+constexpr seconds kBrokerAway{5};
+constexpr int kConnectsPerSecond = 500;
+/// As docs/operator/fleet.md advises: 60 s for 10 000 devices, less for fewer.
+seconds spread_for(std::size_t devices) { return seconds(std::clamp<std::size_t>(devices * 12 / 1000, 3, 60)); }
+/// Devices are switched on at this rate, so that the start is no storm of its own.
+constexpr milliseconds kSwitchOnEvery{5};
+
+/// Shared with the device processes.
+struct Board {
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint32_t> connected{0};  ///< devices that have a connection now
+  std::atomic<std::uint32_t> executions{0};
+  std::atomic<std::uint32_t> connect_count{0};
+  std::atomic<std::int64_t> connect_ms[kMaxConnects];       ///< every CONNACK, monotonic clock
+  std::atomic<std::uint32_t> connect_device[kMaxConnects];  ///< whose
+};
+
+std::int64_t now_ms() { return std::chrono::duration_cast<milliseconds>(base::Clock::real().now()).count(); }
+
+std::string device_name(std::size_t index) { return std::format("dev-{:05}", index); }
+
+struct Member {
+  std::size_t index = 0;
+  fleet::SimulatedDisk disk;
+  std::unique_ptr<fleet::SimulatedDevice> device;
+  std::uint64_t connections = 0, executions = 0;
+  bool up = false;
+};
+
+void note_changes(Member& member, Board& board) {
+  auto& device = *member.device;
+  if (device.connections() != member.connections) {
+    member.connections = device.connections();
+    const auto slot = board.connect_count++;
+    if (slot < kMaxConnects) {
+      board.connect_device[slot] = static_cast<std::uint32_t>(member.index);
+      board.connect_ms[slot] = now_ms();
+    }
+  }
+  if (device.connected() != member.up) {
+    member.up = device.connected();
+    board.connected += member.up ? 1U : ~0U;
+  }
+  board.executions += static_cast<std::uint32_t>(member.disk.executions - member.executions);
+  member.executions = member.disk.executions;
+}
+
+/// One process: every `step`-th device from `first`.
+void run_devices(std::size_t first, std::size_t step, std::size_t count, std::uint16_t port, Board& board) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::vector<std::unique_ptr<Member>> members;
+  auto next_switch_on = base::Clock::real().now();
+  std::size_t next = first;
+  while (!board.stop) {
+    if (next < count && base::Clock::real().now() >= next_switch_on) {
+      auto member = std::make_unique<Member>();
+      member->index = next;
+      fleet::SimulatedDeviceOptions options;
+      options.mqtt.host = "127.0.0.1";
+      options.mqtt.port = port;
+      options.mqtt.client_id = device_name(next);
+      options.mqtt.reconnect_spread = spread_for(count);
+      options.mqtt.keepalive = seconds(120);
+      options.mqtt.connect_timeout = seconds(30);
+      options.step_time = milliseconds(3000);
+      member->device = fleet::SimulatedDevice::create(std::move(options), member->disk, base::Clock::real()).value();
+      members.push_back(std::move(member));
+      next += step;
+      next_switch_on += kSwitchOnEvery * step;
+    }
+    for (auto& member : members) {
+      member->device->poll();
+      note_changes(*member, board);
+    }
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  std::fflush(stdout);
+  ::_exit(0);  // no orderly goodbye of thousands
+}
+
+struct Storm {
+  int peak_per_s = 0;
+  double back_99_s = 0, back_100_s = 0;
+  std::size_t never_back = 0;
+};
+
+Storm measure(const Board& board, std::int64_t broker_back_ms, std::size_t devices) {
+  Storm storm;
+  const auto count = std::min<std::size_t>(board.connect_count, kMaxConnects);
+  std::vector<std::int64_t> times, first(devices, -1);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto at = board.connect_ms[i].load();
+    if (at < broker_back_ms) continue;
+    times.push_back(at);
+    auto& mine = first[board.connect_device[i]];
+    mine = mine < 0 ? at : std::min(mine, at);
+  }
+  std::ranges::sort(times);
+  for (std::size_t from = 0, to = 0; to < times.size(); ++to) {
+    while (times[to] - times[from] >= 1000) ++from;
+    storm.peak_per_s = std::max(storm.peak_per_s, static_cast<int>(to - from + 1));
+  }
+  std::ranges::sort(first);
+  storm.never_back = static_cast<std::size_t>(std::ranges::count(first, -1));
+  const auto seconds_of = [&](std::size_t index) { return static_cast<double>(first[index] - broker_back_ms) / 1000; };
+  storm.back_99_s = seconds_of(devices * 99 / 100 - (devices == 1 ? 0 : 1));
+  storm.back_100_s = seconds_of(devices - 1);
+  return storm;
+}
+
+ota::RolloutPolicy policy_for(std::size_t devices) {
+  ota::RolloutPolicy policy;
+  policy.id = "storm";
+  policy.role = "detector";
+  policy.manifest_sha256 = std::string(64, 'a');
+  policy.waves = {{.permille = 10, .soak_s = 0}, {.permille = 1000, .soak_s = 0}};
+  policy.max_in_flight = static_cast<std::uint32_t>(std::max<std::size_t>(devices / 4, 50));
+  policy.starts_per_min = 1'000'000;
+  policy.expires_unix_s = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()) + 86'400;
+  return policy;
+}
+
+std::uint64_t ended(const fleet::Snapshot& seen) { return seen.evidence.executed; }
+
+void allow_many_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool wait_for_fleet(const Board& board, std::size_t devices) {
+  const auto deadline = now_ms() + 600'000;
+  while (board.connected < devices && now_ms() < deadline) std::this_thread::sleep_for(milliseconds(50));
+  return board.connected >= devices;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t devices = std::clamp<std::size_t>(
+      argc > 1 ? std::strtoul(argv[1], nullptr, 10) : testing_support::tries<std::size_t>(40, 1000, 10'000), 1,
+      kMaxDevices);
+  const std::size_t processes = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : (devices + 999) / 1000;
+  if (!test::TestBroker::available()) return std::puts("fleet-storm: mosquitto is not installed"), 77;
+  allow_many_files();
+  void* memory = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return std::perror("fleet-storm: mmap"), 1;
+  auto& board = *new (memory) Board;
+  test::TestBroker broker("max_connections -1\nmax_queued_messages 0\nmax_inflight_messages 20\nmax_keepalive 600");
+  std::vector<pid_t> children;
+  for (std::size_t i = 0; i < processes; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) run_devices(i, processes, devices, broker.port(), board);
+    children.push_back(child);
+  }
+  if (!wait_for_fleet(board, devices))
+    return std::printf("fleet-storm: only %u of %zu devices connected\n", board.connected.load(), devices), 1;
+  std::fprintf(stderr, "fleet-storm: %zu devices connected\n", devices);
+
+  test::TempDir dir;
+  auto database = fleet::open_fleet_database(dir.path() / "fleet.db").value();
+  fleet::RolloutStore store(database);
+  const auto policy = policy_for(devices);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < devices; ++i) names.push_back(device_name(i));
+  if (const auto made = store.create(policy, ota::to_json(policy), names, 0); !made)
+    return std::puts(made.error().message.c_str()), 1;
+  fleet::DriverOptions options;
+  options.mqtt.host = "127.0.0.1";
+  options.mqtt.port = broker.port();
+  options.mqtt.client_id = "wayside-operator";
+  options.mqtt.receive_maximum = 256;
+  options.mqtt.max_in_flight = 256;
+  auto driver = fleet::Driver::create(store, policy.id, options, base::Clock::real()).value();
+
+  enum class Phase { before, away, after } phase = Phase::before;
+  std::int64_t killed_ms = 0, back_ms = 0;
+  const auto give_up = now_ms() + 900'000;
+  bool done = false;
+  while (now_ms() < give_up) {
+    done = driver->poll(milliseconds(20)).value();
+    if (phase == Phase::before && ended(driver->view().snapshot) * 10 >= devices * 3) {
+      broker.kill();
+      killed_ms = now_ms();
+      phase = Phase::away;
+    }
+    if (phase == Phase::away && now_ms() - killed_ms >= milliseconds(kBrokerAway).count()) {
+      broker.start();
+      back_ms = now_ms();
+      phase = Phase::after;
+    }
+    if (done && phase == Phase::after && board.connected >= devices) break;
+  }
+  const auto seen = store.snapshot(policy, 1).value();
+  const Storm storm = measure(board, back_ms, devices);
+  board.stop = true;
+  for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+  std::uint64_t succeeded = 0;
+  for (const auto& wave : seen.waves) succeeded += wave.succeeded;
+  const auto report = [](const char* key, auto value) {
+    std::printf("%s\n", std::format("{} {}", key, value).c_str());
+    testing_support::figure(key, value);
+  };
+  report("sim_devices", devices);
+  report("sim_connects_per_s_peak", storm.peak_per_s);
+  report("sim_back_99_percent_s", storm.back_99_s);
+  report("sim_back_all_s", storm.back_100_s);
+  report("sim_commands_lost", devices - succeeded);
+  report("sim_commands_executed_twice",
+         static_cast<std::int64_t>(board.executions.load()) - static_cast<std::int64_t>(devices));
+  const bool good = done && storm.never_back == 0 && storm.peak_per_s <= kConnectsPerSecond && storm.back_99_s <= 60 &&
+                    succeeded == devices && board.executions == devices;
+  return good ? 0 : 1;
+}
