@@ -45,7 +45,7 @@ void visit_mqtt(FieldVisitor& v, MqttConfig& c) {
   v.integer({"keepalive_s", "The broker notices a dead device after 1.5 times this"}, c.keepalive_s, {5, 3600});
   v.integer(
       {"reconnect_spread_s",
-       "Waits after a lost broker are drawn from at least this, so that a fleet does not come back at once (60 for "
+       "Waits after a lost broker are drawn from at least this, so that a fleet does not come back at once (58 for "
        "10000 devices)"},
       c.reconnect_spread_s, {0, 3600});
   v.integer({"will_delay_s", "How long the broker waits after a loss before it says that the device is down"},
