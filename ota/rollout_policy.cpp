@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <format>
 #include <nlohmann/json.hpp>
 
@@ -33,6 +34,29 @@ bool is_hash(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+/// Eight standard deviations of where a part of independent uniform positions is cut, and eight devices: beyond what
+/// any fleet meets (below 10^-7 for one device in the wave, less for more).
+bool plausible(const Wave& wave, std::uint64_t devices) {
+  const double part = wave.permille / 1000.0, count = static_cast<double>(devices);
+  const double cut = static_cast<double>(wave.below) / static_cast<double>(kPositionCount);
+  return std::abs(cut - part) <= 8 * std::sqrt(part * (1 - part) / count) + 8 / count;
+}
+
+Result<void> check_bounds(const RolloutPolicy& policy) {
+  std::uint64_t last = 1;
+  for (const auto& wave : policy.waves) {
+    if (policy.devices == 0) {
+      if (wave.below != 0) return fail(Code::invalid_argument, "waves: below needs the number of devices");
+    } else if (wave.below < last || wave.below > kPositionCount || !plausible(wave, policy.devices)) {
+      return fail(Code::invalid_argument,
+                  std::format("waves: below {} does not cut {:.1f} % of {} devices; sign a policy that wayside made",
+                              wave.below, wave.permille / 10.0, policy.devices));
+    }
+    last = wave.below;
+  }
+  return {};
+}
+
 Result<void> check_waves(const RolloutPolicy& policy) {
   if (policy.waves.empty() || policy.waves.size() > RolloutPolicy::kMaxWaves)
     return fail(Code::invalid_argument, std::format("waves: give 1 to {} waves", RolloutPolicy::kMaxWaves));
@@ -44,7 +68,7 @@ Result<void> check_waves(const RolloutPolicy& policy) {
       return fail(Code::invalid_argument, "waves: soak_s must be 0 to 90 days");
     last = wave.permille;
   }
-  return {};
+  return check_bounds(policy);
 }
 
 /// Reads fields of one object and remembers the first that is missing or of a wrong type.
@@ -69,6 +93,10 @@ class Reader {
     const auto number = value->get<std::int64_t>();
     if (!std::in_range<Integer>(number)) return note(key);
     into = static_cast<Integer>(number);
+  }
+  template <class Integer>
+  void optional_integer(const char* key, Integer& into) {
+    if (wrong_.empty() && object_.contains(key)) integer(key, into);
   }
   template <class Read>
   void list(const char* key, std::size_t max_count, Read read) {
@@ -99,6 +127,7 @@ bool read_wave(const Json& json, std::vector<Wave>& waves) {
   Reader reader(json);
   Wave wave;
   reader.integer("permille", wave.permille);
+  reader.optional_integer("below", wave.below);
   reader.integer("soak_s", wave.soak_s);
   waves.push_back(wave);
   return reader.wrong().empty();
@@ -160,32 +189,36 @@ Result<void> check(const RolloutPolicy& policy) {
 
 std::string to_json(const RolloutPolicy& policy) {
   Json waves = Json::array();
-  for (const auto& wave : policy.waves) waves.push_back({{"permille", wave.permille}, {"soak_s", wave.soak_s}});
+  for (const auto& wave : policy.waves) {
+    waves.push_back({{"permille", wave.permille}, {"soak_s", wave.soak_s}});
+    if (policy.devices > 0) waves.back()["below"] = wave.below;
+  }
   Json windows = Json::array();
   for (const auto& window : policy.windows) windows.push_back(to_string(window));
   const auto& halt = policy.halt;
-  const Json json = {{"type", kType},
-                     {"id", policy.id},
-                     {"salt", policy.salt},
-                     {"role", policy.role},
-                     {"target_name", policy.target_name},
-                     {"target_version", policy.target_version},
-                     {"manifest_sha256", policy.manifest_sha256},
-                     {"waves", std::move(waves)},
-                     {"halt",
-                      {{"fail_permille", halt.fail_permille},
-                       {"min_executed", halt.min_executed},
-                       {"disagree_permille", halt.disagree_permille},
-                       {"min_compared", halt.min_compared},
-                       {"unreachable_permille", halt.unreachable_permille}}},
-                     {"success_permille", policy.success_permille},
-                     {"max_in_flight", policy.max_in_flight},
-                     {"starts_per_min", policy.starts_per_min},
-                     {"device_timeout_s", policy.device_timeout_s},
-                     {"windows", std::move(windows)},
-                     {"not_before_unix_s", policy.not_before_unix_s},
-                     {"expires_unix_s", policy.expires_unix_s},
-                     {"max_bytes", policy.max_bytes}};
+  Json json = {{"type", kType},
+               {"id", policy.id},
+               {"salt", policy.salt},
+               {"role", policy.role},
+               {"target_name", policy.target_name},
+               {"target_version", policy.target_version},
+               {"manifest_sha256", policy.manifest_sha256},
+               {"waves", std::move(waves)},
+               {"halt",
+                {{"fail_permille", halt.fail_permille},
+                 {"min_executed", halt.min_executed},
+                 {"disagree_permille", halt.disagree_permille},
+                 {"min_compared", halt.min_compared},
+                 {"unreachable_permille", halt.unreachable_permille}}},
+               {"success_permille", policy.success_permille},
+               {"max_in_flight", policy.max_in_flight},
+               {"starts_per_min", policy.starts_per_min},
+               {"device_timeout_s", policy.device_timeout_s},
+               {"windows", std::move(windows)},
+               {"not_before_unix_s", policy.not_before_unix_s},
+               {"expires_unix_s", policy.expires_unix_s},
+               {"max_bytes", policy.max_bytes}};
+  if (policy.devices > 0) json["devices"] = policy.devices;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -208,6 +241,7 @@ Result<RolloutPolicy> parse_rollout_policy(std::string_view text) {
   reader.text("target_version", policy.target_version, kMaxName);
   reader.text("manifest_sha256", policy.manifest_sha256, kMaxName);
   reader.list("waves", RolloutPolicy::kMaxWaves, [&](const Json& item) { return read_wave(item, policy.waves); });
+  reader.optional_integer("devices", policy.devices);
   read_halt(reader, policy.halt);
   reader.integer("success_permille", policy.success_permille);
   reader.integer("max_in_flight", policy.max_in_flight);
@@ -222,6 +256,25 @@ Result<RolloutPolicy> parse_rollout_policy(std::string_view text) {
     return fail(Code::corrupt, std::format("roll-out policy: field {} is missing or wrong", reader.wrong()));
   WAYSIDE_CHECK(check(policy));
   return policy;
+}
+
+std::vector<std::uint64_t> wave_bounds(const RolloutPolicy& policy) {
+  std::vector<std::uint64_t> bounds;
+  for (const auto& wave : policy.waves)
+    bounds.push_back(policy.devices > 0 ? wave.below : (kPositionCount * wave.permille + 999) / 1000);
+  return bounds;
+}
+
+void cut_waves(RolloutPolicy& policy, std::span<const std::string> device_ids) {
+  std::vector<std::uint64_t> positions;
+  positions.reserve(device_ids.size());
+  for (const auto& id : device_ids) positions.push_back(rollout_position(id, policy.id, policy.salt));
+  std::ranges::sort(positions);
+  policy.devices = positions.size();
+  for (auto& wave : policy.waves) {
+    const std::size_t count = (positions.size() * wave.permille + 999) / 1000;
+    wave.below = wave.permille == 1000 ? kPositionCount : count == 0 ? 0 : positions[count - 1] + 1;
+  }
 }
 
 Result<DayWindow> parse_day_window(std::string_view text) {
@@ -250,9 +303,7 @@ Admission admit(const RolloutPolicy& policy, std::string_view device_id, std::in
   using Verdict = Admission::Verdict;
   if (now_unix_s >= policy.expires_unix_s)
     return {Verdict::refused, 0, std::format("roll-out {} has expired", policy.id)};
-  std::vector<std::uint32_t> bounds;
-  for (const auto& wave : policy.waves) bounds.push_back(wave.permille);
-  const auto wave = wave_of(rollout_position_ppm(device_id, policy.id, policy.salt), bounds);
+  const auto wave = wave_of(rollout_position(device_id, policy.id, policy.salt), wave_bounds(policy));
   if (!wave) return {Verdict::refused, 0, std::format("roll-out {} leaves this device out", policy.id)};
   std::int64_t earliest = policy.not_before_unix_s;
   for (std::size_t i = 0; i < *wave; ++i) earliest += policy.waves[i].soak_s;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,10 +14,11 @@
 
 namespace wayside::ota {
 
-/// One wave: all devices whose position lies below `permille` of the fleet and that no earlier wave holds.
+/// One wave: all devices whose position (rollout_wave.h) lies below its bound and that no earlier wave holds.
 struct Wave {
-  std::uint32_t permille = 1000;
-  std::int64_t soak_s = 0;  ///< how long its devices are watched before the next wave may start
+  std::uint32_t permille = 1000;  ///< of the fleet, this wave and all earlier ones
+  std::uint64_t below = 0;        ///< the bound that cuts exactly there; used when RolloutPolicy::devices > 0
+  std::int64_t soak_s = 0;        ///< how long its devices are watched before the next wave may start
 };
 
 /// When a roll-out stops by itself. Rates are counted over the whole roll-out, not per wave.
@@ -40,7 +42,8 @@ struct RolloutPolicy {
   std::string role;  ///< what the model is for ("detector")
   std::string target_name, target_version;
   std::string manifest_sha256;  ///< 64 hex digits: the signed manifest that devices are to install
-  std::vector<Wave> waves;      ///< rising bounds, at most kMaxWaves
+  std::vector<Wave> waves;      ///< rising, at most kMaxWaves
+  std::uint64_t devices = 0;    ///< size of the fleet that `below` was computed from; 0: bounds follow the percentages
   HaltLimits halt;
   std::uint32_t success_permille = 950;  ///< of those that ended in a wave, needed to go on to the next
   std::uint32_t max_in_flight = 200;     ///< commands without a result at any time: the bound of what a halt can miss
@@ -56,7 +59,14 @@ struct RolloutPolicy {
   static constexpr std::size_t kMaxJsonBytes = 64 * 1024;
 };
 
-/// Checks ranges and order; the message names the field and what it may be.
+/// The bound of each wave, whether it was cut exactly or follows the percentage.
+[[nodiscard]] std::vector<std::uint64_t> wave_bounds(const RolloutPolicy& policy);
+/// Sets `devices` and each `below` so that every wave holds exactly its part of these devices, rounded up: a first wave
+/// is never empty. Positions that two devices share go together.
+void cut_waves(RolloutPolicy& policy, std::span<const std::string> device_ids);
+
+/// Checks ranges and order; the message names the field and what it may be. A bound that is further from its percentage
+/// than a hash can be (eight standard deviations of `devices` independent positions, and eight devices) is refused.
 [[nodiscard]] base::Result<void> check(const RolloutPolicy& policy);
 
 /// JSON with sorted keys and no blanks, so that equal policies are equal bytes: what is signed.

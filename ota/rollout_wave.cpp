@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SHA-256 of device, roll-out and salt, scaled to parts per million.
+// The first 32 bits of SHA-256 of device, roll-out and salt.
 #include "ota/rollout_wave.h"
 
 #include <openssl/evp.h>
@@ -10,7 +10,7 @@
 
 namespace wayside::ota {
 
-std::uint32_t rollout_position_ppm(std::string_view device_id, std::string_view rollout_id, std::string_view salt) {
+std::uint32_t rollout_position(std::string_view device_id, std::string_view rollout_id, std::string_view salt) {
   std::string text;
   text.reserve(device_id.size() + rollout_id.size() + salt.size() + 2);
   text.append(device_id).push_back('\0');
@@ -19,14 +19,14 @@ std::uint32_t rollout_position_ppm(std::string_view device_id, std::string_view 
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   [[maybe_unused]] const int done = EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
   assert(done == 1);  // fails only without memory
-  std::uint64_t first = 0;
+  std::uint32_t first = 0;
   for (std::size_t i = 0; i < 4; ++i) first = first << 8U | digest[i];
-  return static_cast<std::uint32_t>(first * kPositionCount >> 32U);
+  return first;
 }
 
-std::optional<std::size_t> wave_of(std::uint32_t position_ppm, std::span<const std::uint32_t> bounds_permille) {
-  for (std::size_t wave = 0; wave < bounds_permille.size(); ++wave) {
-    if (position_ppm < bounds_permille[wave] * (kPositionCount / 1000)) return wave;
+std::optional<std::size_t> wave_of(std::uint32_t position, std::span<const std::uint64_t> bounds) {
+  for (std::size_t wave = 0; wave < bounds.size(); ++wave) {
+    if (position < bounds[wave]) return wave;
   }
   return std::nullopt;
 }

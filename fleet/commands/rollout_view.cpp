@@ -49,12 +49,11 @@ std::string counts_text(const WaveCounts& counts) {
 }  // namespace
 
 std::string plan_text(const ota::RolloutPolicy& policy, const std::vector<std::string>& devices, bool json) {
-  std::vector<std::uint32_t> bounds;
-  for (const auto& wave : policy.waves) bounds.push_back(wave.permille);
+  const auto bounds = ota::wave_bounds(policy);
   std::vector<std::vector<std::string>> waves(bounds.size());
   std::size_t left_out = 0;
   for (const auto& device : devices) {
-    const auto wave = ota::wave_of(ota::rollout_position_ppm(device, policy.id, policy.salt), bounds);
+    const auto wave = ota::wave_of(ota::rollout_position(device, policy.id, policy.salt), bounds);
     if (wave)
       waves[*wave].push_back(device);
     else
@@ -63,7 +62,8 @@ std::string plan_text(const ota::RolloutPolicy& policy, const std::vector<std::s
   if (json) return Json{{"id", policy.id}, {"waves", waves}, {"left_out", left_out}}.dump();
   std::string text = std::format("roll-out {} would touch {} devices", policy.id, devices.size() - left_out);
   for (std::size_t i = 0; i < waves.size(); ++i) {
-    text += std::format("\n  wave {} (up to {:.1f} %): {} devices", i + 1, bounds[i] / 10.0, waves[i].size());
+    text += std::format("\n  wave {} (up to {:.1f} %): {} devices", i + 1, policy.waves[i].permille / 10.0,
+                        waves[i].size());
     if (!waves[i].empty()) text += std::format(", first {}", waves[i].front());
   }
   return text;

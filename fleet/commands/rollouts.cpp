@@ -48,7 +48,7 @@ Result<ota::RolloutPolicy> make_policy(const PushOptions& options, std::int64_t 
   policy.manifest_sha256 = options.manifest_sha256;
   for (std::size_t i = 0; i < options.waves_percent.size(); ++i) {
     const auto soak_s = options.soak_s.empty() ? 0 : options.soak_s[std::min(i, options.soak_s.size() - 1)];
-    policy.waves.push_back({permille(options.waves_percent[i]), soak_s});
+    policy.waves.push_back({.permille = permille(options.waves_percent[i]), .soak_s = soak_s});
   }
   policy.halt = {.fail_permille = permille(options.fail_percent),
                  .min_executed = options.min_executed,
@@ -127,12 +127,13 @@ int drive_and_report(Open& open, const FleetOptions& fleet, const BrokerOptions&
 
 int push_command(const FleetOptions& fleet, const PushOptions& options) {
   const auto now = unix_now();
-  const auto policy = make_policy(options, now);
+  auto policy = make_policy(options, now);
   if (!policy) return complain(policy.error());
   auto opened = open(fleet);
   if (!opened) return complain(opened.error());
   const auto devices = cohort(opened->database, options);
   if (!devices) return complain(devices.error());
+  ota::cut_waves(*policy, *devices);
   if (options.dry_run) {
     std::puts(plan_text(*policy, *devices, fleet.json).c_str());
     return 0;

@@ -35,8 +35,7 @@ std::string_view to_string(TargetState state) { return kStates[static_cast<std::
 Result<void> RolloutStore::create(const ota::RolloutPolicy& policy, const std::string& envelope,
                                   const std::vector<std::string>& devices, std::int64_t now_unix_s) {
   WAYSIDE_CHECK(ota::check(policy));
-  std::vector<std::uint32_t> bounds;
-  for (const auto& wave : policy.waves) bounds.push_back(wave.permille);
+  const auto bounds = ota::wave_bounds(policy);
   return database_.transaction([&]() -> Result<void> {
     WAYSIDE_TRY(auto* insert,
                 database_.prepare("INSERT OR IGNORE INTO rollout(id, policy, envelope, state, created_unix_s) "
@@ -46,11 +45,11 @@ Result<void> RolloutStore::create(const ota::RolloutPolicy& policy, const std::s
       return fail(Code::bad_state, std::format("roll-out {} exists; choose another id, or see: wayside fleet rollout "
                                                "status {}",
                                                policy.id, policy.id));
-    WAYSIDE_TRY(auto* add, database_.prepare("INSERT INTO target(rollout, device, position_ppm, wave, state) "
+    WAYSIDE_TRY(auto* add, database_.prepare("INSERT INTO target(rollout, device, position, wave, state) "
                                              "VALUES(?1, ?2, ?3, ?4, 0)"));
     std::vector<std::int64_t> waiting(bounds.size());
     for (const auto& device : devices) {
-      const auto position = ota::rollout_position_ppm(device, policy.id, policy.salt);
+      const auto position = ota::rollout_position(device, policy.id, policy.salt);
       const auto wave = ota::wave_of(position, bounds);
       if (!wave) continue;
       ++waiting[*wave];
@@ -155,7 +154,7 @@ Result<std::vector<std::string>> RolloutStore::start(const ota::RolloutPolicy& p
   std::vector<std::string> chosen;
   if (decision.start == 0) return chosen;
   WAYSIDE_TRY(auto* query, database_.prepare("SELECT device FROM target WHERE rollout = ?1 AND state = 0 AND wave = ?2 "
-                                             "ORDER BY position_ppm LIMIT ?3"));
+                                             "ORDER BY position LIMIT ?3"));
   WAYSIDE_TRY(chosen, names(query->bind({policy.id, static_cast<std::int64_t>(decision.wave),
                                          static_cast<std::int64_t>(decision.start)})));
   WAYSIDE_TRY(auto* update, database_.prepare("UPDATE target SET state = 1, commanded_unix_s = ?3, updated_unix_s = ?3 "
@@ -316,7 +315,7 @@ Result<void> RolloutStore::abort(std::string_view id, std::int64_t now_unix_s) {
 Result<std::vector<Target>> RolloutStore::targets(std::string_view id) {
   WAYSIDE_TRY(auto* query,
               database_.prepare("SELECT device, wave, state, status, step, code, reason, progress, bytes FROM "
-                                "target WHERE rollout = ?1 ORDER BY wave, position_ppm"));
+                                "target WHERE rollout = ?1 ORDER BY wave, position"));
   query->bind({std::string(id)});
   std::vector<Target> found;
   while (true) {

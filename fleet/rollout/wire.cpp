@@ -74,22 +74,28 @@ std::optional<CommandTopic> parse_command_topic(std::string_view root, std::stri
   return parts;
 }
 
+std::string manifest_topic(std::string_view root, std::string_view manifest_sha256) {
+  return std::format("{}/fleet/manifest/{}", root, manifest_sha256);
+}
+
 std::string policy_topic(std::string_view root, std::string_view rollout) {
   return std::format("{}/fleet/rollout/{}", root, rollout);
 }
 
 base::mqtt::Message command_message(std::string_view root, std::string_view device, const ota::RolloutPolicy& policy,
                                     std::int64_t now_unix_s) {
-  const Json json = {
+  Json json = {
       {"status", "init"},
       {"exec", 1},
       {"not_after", rfc3339(policy.expires_unix_s)},
       {"not_after_unix_s", policy.expires_unix_s},
       {"requester", "rollout/" + policy.id},
+      {"rollout", policy.id},
       {"role", policy.role},
       {"target",
        {{"name", policy.target_name}, {"version", policy.target_version}, {"manifest_sha256", policy.manifest_sha256}}},
       {"time", rfc3339(now_unix_s)}};
+  if (policy.max_bytes > 0) json["hints"] = {{"max_bytes", policy.max_bytes}};
   auto message = base::mqtt::json_message(command_topic(root, device, policy.id), json.dump(), 1, true);
   const auto left_s = std::clamp<std::int64_t>(policy.expires_unix_s - now_unix_s, 1, UINT32_MAX);
   message.expiry_s = static_cast<std::uint32_t>(left_s);

@@ -48,7 +48,12 @@ CREATE TABLE log(
 CREATE INDEX log_by_rollout ON log(rollout, number);
 )sql";
 
-constexpr std::array kSteps{kStep0};
+// Positions have 32 bits since the waves are cut exactly; those of older roll-outs keep their order.
+constexpr const char* kStep1 = R"sql(
+ALTER TABLE target RENAME COLUMN position_ppm TO position;
+)sql";
+
+constexpr std::array kSteps{kStep0, kStep1};
 
 }  // namespace
 

@@ -31,11 +31,10 @@ RolloutPolicy good_policy() {
 
 /// A device of the wanted wave.
 std::string device_of_wave(const RolloutPolicy& policy, std::size_t wanted) {
-  std::vector<std::uint32_t> bounds;
-  for (const auto& wave : policy.waves) bounds.push_back(wave.permille);
+  const auto bounds = wave_bounds(policy);
   for (int i = 0;; ++i) {
     auto id = std::format("dev-{}", i);
-    if (wave_of(rollout_position_ppm(id, policy.id, policy.salt), bounds) == wanted) return id;
+    if (wave_of(rollout_position(id, policy.id, policy.salt), bounds) == wanted) return id;
   }
 }
 
@@ -49,6 +48,75 @@ TEST(RolloutPolicy, JsonThereAndBack) {
   EXPECT_EQ(to_string(parsed->windows.at(0)), "22:00-05:00");
 }
 
+std::vector<std::string> fleet_of(int devices) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < devices; ++i) ids.push_back(std::format("dev-{:06}", i));
+  return ids;
+}
+
+std::vector<std::uint64_t> wave_sizes(const RolloutPolicy& policy, const std::vector<std::string>& ids) {
+  std::vector<std::uint64_t> sizes(policy.waves.size() + 1);  // the last: left out
+  const auto bounds = wave_bounds(policy);
+  for (const auto& id : ids)
+    ++sizes[wave_of(rollout_position(id, policy.id, policy.salt), bounds).value_or(policy.waves.size())];
+  return sizes;
+}
+
+using Sizes = std::vector<std::uint64_t>;
+
+TEST(RolloutPolicy, WavesAreCutToTheDevice) {
+  for (int run = 0; run < 20; ++run) {
+    auto policy = good_policy();
+    policy.id = std::format("r{}", run);
+    policy.waves = {{.permille = 10}, {.permille = 100}, {.permille = 500}, {.permille = 1000}};
+    const auto fleet = fleet_of(10'000);
+    cut_waves(policy, fleet);
+    ASSERT_TRUE(check(policy)) << check(policy).error().message;
+    EXPECT_EQ(wave_sizes(policy, fleet), (Sizes{100, 900, 4000, 5000, 0})) << policy.id;
+    const auto parsed = parse_rollout_policy(to_json(policy));
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(wave_bounds(*parsed), wave_bounds(policy));
+  }
+}
+
+TEST(RolloutPolicy, AFirstWaveIsNeverEmpty) {
+  auto policy = good_policy();
+  policy.waves = {{.permille = 10}, {.permille = 100}, {.permille = 500}};
+  for (const int devices : {1, 2, 3, 5, 7, 12, 99}) {
+    const auto fleet = fleet_of(devices);
+    cut_waves(policy, fleet);
+    ASSERT_TRUE(check(policy)) << devices << ": " << check(policy).error().message;
+    const auto sizes = wave_sizes(policy, fleet);
+    EXPECT_EQ(sizes[0], 1U) << devices;
+    EXPECT_EQ(sizes[0] + sizes[1] + sizes[2], (static_cast<std::uint64_t>(devices) + 1) / 2) << devices;
+  }
+}
+
+TEST(RolloutPolicy, ABoundFarFromItsPercentageIsRefused) {
+  auto policy = good_policy();
+  cut_waves(policy, fleet_of(10'000));
+  const auto refused = [&](auto change) {
+    auto bad = policy;
+    change(bad);
+    return !check(bad) && !parse_rollout_policy(to_json(bad));
+  };
+  EXPECT_FALSE(refused([](RolloutPolicy&) {}));
+  EXPECT_TRUE(refused([](RolloutPolicy& bad) { bad.waves[0].below = kPositionCount / 50; })) << "2 % called 1 %";
+  EXPECT_TRUE(refused([](RolloutPolicy& bad) { bad.waves[0].below = kPositionCount; })) << "all called 1 %";
+  EXPECT_TRUE(refused([](RolloutPolicy& bad) { bad.waves[0].below = 0; }));
+  EXPECT_TRUE(refused([](RolloutPolicy& bad) { bad.waves[2].below = kPositionCount + 1; }));
+  EXPECT_TRUE(refused([](RolloutPolicy& bad) { std::swap(bad.waves[0].below, bad.waves[1].below); }));
+  auto without = policy;
+  without.devices = 0;
+  EXPECT_FALSE(check(without));
+}
+
+TEST(RolloutPolicy, WithoutAFleetTheBoundsFollowThePercentages) {
+  const auto policy = good_policy();
+  EXPECT_FALSE(to_json(policy).contains("below"));
+  EXPECT_EQ(wave_bounds(policy), (Sizes{42'949'673, kPositionCount / 2, kPositionCount}));
+}
+
 TEST(RolloutPolicy, EveryTruncationIsRefused) {
   const auto text = to_json(good_policy());
   for (std::size_t length = 0; length < text.size(); ++length)
@@ -56,7 +124,9 @@ TEST(RolloutPolicy, EveryTruncationIsRefused) {
 }
 
 TEST(RolloutPolicy, EveryFieldIsNeededAndTyped) {
-  const auto text = to_json(good_policy());
+  auto exact = good_policy();
+  cut_waves(exact, fleet_of(10'000));
+  const auto text = to_json(exact);
   for (std::size_t at = text.find("\":"); at != std::string::npos; at = text.find("\":", at + 1)) {
     auto renamed = text;
     renamed[at - 1] = '~';

@@ -36,8 +36,8 @@ bool exceeded(const ota::RolloutPolicy& policy, const Snapshot& seen) {
 DeviceReport result_of(const std::string& device, const ota::RolloutPolicy& policy,
                        const VirtualFleetOptions& options) {
   // A second, independent hash of the same kind decides the device's fate.
-  const auto draw = ota::rollout_position_ppm(device, "fate", std::to_string(options.seed));
-  const bool fails = draw < options.fail_fraction * ota::kPositionCount;
+  const auto draw = ota::rollout_position(device, "fate", std::to_string(options.seed));
+  const bool fails = draw < options.fail_fraction * static_cast<double>(ota::kPositionCount);
   return {.status = fails ? "failed" : "successful",
           .seq = 3,
           .manifest_sha256 = policy.manifest_sha256,

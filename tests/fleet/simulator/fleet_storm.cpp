@@ -23,6 +23,7 @@
 #include "fleet/simulator/simulated_device.h"
 #include "fleet/sql/schema.h"
 #include "tests/base/mqtt/test_broker.h"
+#include "tests/support/arguments.h"
 #include "tests/support/figures.h"
 
 namespace {
@@ -172,10 +173,12 @@ bool wait_for_fleet(const Board& board, std::size_t devices) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::size_t devices = std::clamp<std::size_t>(
-      argc > 1 ? std::strtoul(argv[1], nullptr, 10) : testing_support::tries<std::size_t>(40, 1000, 10'000), 1,
-      kMaxDevices);
-  const std::size_t processes = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : (devices + 999) / 1000;
+  const auto numbers = testing_support::numbers(argc, argv, 2);
+  if (!numbers || (!numbers->empty() && numbers->at(0) > static_cast<int>(kMaxDevices)))
+    return std::fprintf(stderr, "fleet-storm: usage: fleet-storm [DEVICES (1 to %zu) [PROCESSES]]\n", kMaxDevices), 2;
+  const auto devices =
+      static_cast<std::size_t>(!numbers->empty() ? numbers->at(0) : testing_support::tries(40, 1000, 10'000));
+  const auto processes = numbers->size() > 1 ? static_cast<std::size_t>(numbers->at(1)) : (devices + 999) / 1000;
   if (!test::TestBroker::available()) return std::puts("fleet-storm: mosquitto is not installed"), 77;
   allow_many_files();
   void* memory = ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

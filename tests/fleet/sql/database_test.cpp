@@ -48,6 +48,24 @@ TEST(Database, TextIsBoundNotPasted) {
   EXPECT_EQ(query->text(0), hostile);
 }
 
+// Made by the first schema (position_ppm), as far as the second touches it.
+TEST(Database, AnOlderFleetDatabaseIsUpgraded) {
+  test::TempDir dir;
+  const auto file = dir.path() / "fleet.db";
+  {
+    auto old = Database::open(file).value();
+    ASSERT_TRUE(
+        old.execute("CREATE TABLE target(rollout TEXT, device TEXT, position_ppm INTEGER, wave INTEGER, state INTEGER);"
+                    "CREATE INDEX target_by_state ON target(rollout, state, wave, position_ppm);"
+                    "INSERT INTO target VALUES('r1', 'gate-1', 799829, 1, 0); PRAGMA user_version = 1"));
+  }
+  auto database = open_fleet_database(file);
+  ASSERT_TRUE(database) << database.error().message;
+  auto* query = database->prepare("SELECT position FROM target").value();
+  ASSERT_TRUE(query->bind({}).step().value());
+  EXPECT_EQ(query->integer(0), 799829);
+}
+
 TEST(Database, WhatWasCommittedSurvivesKillInsideTheNextTransaction) {
   test::TempDir dir;
   const auto file = dir.path() / "x.db";
