@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fleet/agent_program.h"
+#include "fleet/flash/flash_command.h"
 #include "fleet/fleet_command.h"
 #include "fleet/monitor_command.h"
 #include "fleet/package_command.h"
@@ -158,6 +159,7 @@ int main(int argc, char** argv) {
   add_monitor(app, chosen);
   add_config(app, chosen);
   fleet::add_fleet(app, chosen);
+  fleet::add_flash(app, chosen);
   CLI11_PARSE(app, argc, argv);
   return chosen();
 }
