@@ -53,13 +53,14 @@ std::string registration_json(const DeviceConfig& device) {
                {"schema", 1}});
 }
 
-std::string software_json(const Stamp& stamp) {
+std::string software_json(const Stamp& stamp, std::string_view image_facts) {
   utsname system{};
   Json json = {{"agent", kVersion}};
   if (::uname(&system) == 0) {
     json["kernel"] = system.release;
     json["machine"] = system.machine;
   }
+  if (auto os = Json::parse(image_facts, nullptr, false); os.is_object()) json["os"] = std::move(os);
   add_stamp(json, stamp);
   return text(json);
 }

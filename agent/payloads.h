@@ -36,7 +36,8 @@ struct ModelFacts {
 };
 
 [[nodiscard]] std::string registration_json(const DeviceConfig& device);
-[[nodiscard]] std::string software_json(const Stamp& stamp);
+/// `image_facts`: a JSON object that becomes "os"; anything else is left out.
+[[nodiscard]] std::string software_json(const Stamp& stamp, std::string_view image_facts);
 /// `accelerators`: one line each, as Accelerator::describe() gives it.
 [[nodiscard]] std::string hardware_json(const DeviceConfig& device, std::string_view board_model,
                                         std::string_view camera, const std::vector<std::string>& accelerators);

@@ -150,7 +150,7 @@ void Reporter::on_connected() {
   retained_.clear();
   set_retained(topics_.device(), registration_json(config_.device));
   set_retained(topics_.service(), R"({"@type":"service","name":"agent","type":"service"})");
-  set_retained(topics_.twin("software"), software_json(stamp()));
+  set_retained(topics_.twin("software"), software_json(stamp(), stats_.image_facts()));
   set_retained(topics_.twin("hardware"),
                hardware_json(config_.device, birth_.board_model, birth_.camera, birth_.accelerators));
   set_retained(topics_.twin("runtime"), runtime_json(birth_.runtimes));
@@ -174,17 +174,25 @@ void Reporter::publish_health(bool up) {
 
 void Reporter::check_health() {
   const auto state = pipeline_->state();
-  if (!ready_told_ && state.kind != PipelineState::Kind::starting) {
-    ready_told_ = true;
-    ServiceManager::ready(to_string(state.kind));
-  }
+  tell_service_manager(state);
   if (state.kind == published_state_.kind && state.reason == published_state_.reason) return;
-  ServiceManager::status(state.reason.empty() ? to_string(state.kind) : std::string_view(state.reason));
   if (client_->connected()) {
     publish_health(true);
   } else {
     published_state_ = state;
   }
+}
+
+/// "running, broker connected": what `systemctl status` shows, and what decides whether a new system image is kept.
+void Reporter::tell_service_manager(const PipelineState& state) {
+  if (!ready_told_ && state.kind == PipelineState::Kind::starting) return;
+  const auto status =
+      std::format("{}, broker {}{}{}", to_string(state.kind), client_->connected() ? "connected" : "away",
+                  state.reason.empty() ? "" : ": ", state.reason);
+  if (status == told_status_) return;
+  ready_told_ ? ServiceManager::status(status) : ServiceManager::ready(status);
+  ready_told_ = true;
+  told_status_ = status;
 }
 
 void Reporter::drain_reports() {

@@ -72,6 +72,7 @@ class Reporter {
   void publish_telemetry();
   void publish_health(bool up);
   void check_health();
+  void tell_service_manager(const PipelineState& state);
   void send_pending();
   bool send_retained();
   bool send_events();
@@ -118,6 +119,7 @@ class Reporter {
   std::chrono::nanoseconds watchdog_half_{0};  ///< 0: no watchdog
   PipelineState published_state_;
   bool ready_told_ = false;
+  std::string told_status_;
   bool disk_failed_ = false;
 };
 

@@ -111,4 +111,13 @@ std::string SystemStats::board_model() const {
   return "unknown";
 }
 
+std::string SystemStats::image_facts() const {
+  constexpr std::size_t kMaxBytes = 4096;
+  std::ifstream file(root_ / "run/wayside/os.json");
+  std::string facts(kMaxBytes + 1, '\0');
+  file.read(facts.data(), static_cast<std::streamsize>(facts.size()));
+  facts.resize(static_cast<std::size_t>(file.gcount()));
+  return facts.size() > kMaxBytes ? "" : facts;
+}
+
 }  // namespace wayside::agent

@@ -29,6 +29,8 @@ class SystemStats {
   [[nodiscard]] std::string boot_id() const;
   /// First line of /proc/device-tree/model, else the CPU's name, else "unknown".
   [[nodiscard]] std::string board_model() const;
+  /// What a firmware image says about itself (/run/wayside/os.json, at most 4 KiB); empty where there is none.
+  [[nodiscard]] std::string image_facts() const;
 
  private:
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const;

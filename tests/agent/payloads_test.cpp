@@ -88,6 +88,14 @@ TEST(Payloads, NamesThatAreNotUtf8DoNoHarm) {
   EXPECT_EQ(parsed["type"], "edge-ai");
 }
 
+TEST(Payloads, SoftwareTwinTakesTheFactsOfAnImage) {
+  const auto parsed = json::parse(software_json(kStamp, R"({"version":"2","slot":"B","rollback":null})"));
+  EXPECT_EQ(parsed["os"]["slot"], "B");
+  EXPECT_FALSE(json::parse(software_json(kStamp, "")).contains("os"));
+  EXPECT_FALSE(json::parse(software_json(kStamp, "{\"slot\":")).contains("os"));
+  EXPECT_FALSE(json::parse(software_json(kStamp, "[1]")).contains("os"));
+}
+
 TEST(Payloads, ModelTwinNamesHashAndState) {
   const auto parsed =
       json::parse(model_json({.role = "detector", .name = "street", .sha256 = "ab", .variant = "cpu-int8"}, kStamp));

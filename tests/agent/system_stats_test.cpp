@@ -43,6 +43,17 @@ TEST(SystemStats, ReadsAMadeUpBoard) {
   EXPECT_EQ(stats.board_model(), "Raspberry Pi 5 Model B");
 }
 
+TEST(SystemStats, FactsOfTheImageAreBounded) {
+  test::TempDir root;
+  base::ManualClock clock;
+  const SystemStats stats(clock, root.path());
+  EXPECT_EQ(stats.image_facts(), "");
+  put(root.path() / "run/wayside/os.json", R"({"slot":"B"})");
+  EXPECT_EQ(stats.image_facts(), R"({"slot":"B"})");
+  put(root.path() / "run/wayside/os.json", std::string(4097, ' '));
+  EXPECT_EQ(stats.image_facts(), "");
+}
+
 TEST(SystemStats, AnEmptySystemIsNoError) {
   test::TempDir root;
   base::ManualClock clock;

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware images: definitions in boards/, what they are made with here."""

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the firmware image of a board; ./dev image calls it inside the image root (see ./dev help)."""
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from image import bundle, definition, disk, sbom, slots, tree
+from image.definition import ImageError
+from image.tree import run
+
+LIMIT_BYTES = 150_000_000
+
+
+def build(arguments):
+    started = time.monotonic()
+    board = definition.load(arguments.board)
+    bundle.make_keys(arguments.keys)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for old in arguments.out.iterdir():
+        tree.remove(old)
+    arguments.work.mkdir(parents=True)
+    root = arguments.work / "root"
+    root.mkdir()
+    packages = tree.make(board, arguments.pool, arguments.binaries, arguments.keys / bundle.CERTIFICATE, arguments.version, root)
+    loader = arguments.work / "loader"
+    for deb in arguments.pool.glob(f"{board.loader['package']}_*.deb"):
+        run("dpkg-deb", "--extract", deb, loader)
+    verity = slots.make(board, root, arguments.version, arguments.epoch, arguments.work)
+    name = f"wayside-{board.board}-{arguments.version}"
+    image = arguments.out / f"{name}.img"
+    disk.make(board, loader, arguments.work, image)
+    run("bmaptool", "--quiet", "create", "-o", arguments.out / f"{name}.bmap", image)
+    uncompressed = slots.sha256_of(image)
+    run("zstd", "-q", "-f", "-9", "-T2", image, "-o", arguments.out / f"{name}.img.zst")
+    image.unlink()
+    manifest = sbom.write(board, arguments.version, arguments.epoch, packages, root, verity, arguments.out, name)
+    bundle.make(board, arguments.version, arguments.keys, arguments.work, arguments.out / f"{name}.raucb")
+    size = manifest["files"][f"{name}.img.zst"]["bytes"]
+    if size > LIMIT_BYTES:
+        raise ImageError(f"{name}.img.zst has {size} bytes, the limit is {LIMIT_BYTES}: see bytes_in_image in the manifest")
+    return {"board": board.board, "version": arguments.version, "image": f"{name}.img.zst", "image_bytes": size, "image_sha256":
+            manifest["files"][f"{name}.img.zst"]["sha256"], "disk_sha256": uncompressed, "bundle": f"{name}.raucb", "bundle_bytes":
+            (arguments.out / f"{name}.raucb").stat().st_size, "packages": len(packages), "seconds": round(time.monotonic() - started, 1)}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="image")
+    parser.add_argument("board")
+    parser.add_argument("--describe", action="store_true", help="print what ./dev must fetch and build, and end")
+    for name in ("--pool", "--binaries", "--out", "--work", "--keys"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--version")
+    parser.add_argument("--epoch")
+    parser.add_argument("--result", type=Path)
+    arguments = parser.parse_args()
+    if arguments.describe:
+        board = definition.load(arguments.board)
+        print(board.architecture, board.preset, ",".join(board.fetched))
+        return
+    os.environ |= {"SOURCE_DATE_EPOCH": arguments.epoch, "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}
+    os.umask(0o022)
+    try:
+        result = build(arguments)
+    finally:
+        if os.environ.get("WAYSIDE_KEEP_WORK") != "1":
+            shutil.rmtree(arguments.work, ignore_errors=True)
+    text = json.dumps(result, indent=1) + "\n"
+    arguments.result.write_text(text)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ImageError as error:
+        sys.exit(f"image: {error}")

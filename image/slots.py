@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contents of one slot: root.img (squashfs, then its hash tree) and boot.img (FAT: kernel, initrd, what GRUB must know)."""
+import hashlib
+import os
+import re
+import shutil
+import uuid
+
+from image import initrd
+from image.definition import ImageError
+from image.tree import kernel_release, run
+
+MEBIBYTE = 1 << 20
+BLOCK = 4096
+
+
+def sha256_of(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_fat(target, size_mib, label, seed, files):
+    """A FAT32 file system with `files` {name: path}; all in it follows from `seed` and the files."""
+    target.unlink(missing_ok=True)
+    with target.open("wb") as file:
+        file.truncate(size_mib * MEBIBYTE)
+    run("mkfs.vfat", "--invariant", "-F", "32", "-s", "1", "-n", label, "-i", seed[:8], target)
+    made = set()
+    for name, path in sorted(files.items()):
+        folders = name.split("/")[:-1]
+        for depth in range(1, len(folders) + 1):
+            folder = "/".join(folders[:depth])
+            if folder not in made:
+                run("mmd", "-i", target, f"::{folder}")
+                made.add(folder)
+        run("mcopy", "-i", target, path, f"::{name}")
+
+
+def make_root(tree, target, epoch):
+    """Squashfs with everything owned by root, then the dm-verity tree. Returns BLOCKS:HASH_BLOCK:ROOT_HASH:SALT."""
+    target.unlink(missing_ok=True)
+    # All times equal, also those of folders; it takes them from the options or from the environment, not from both.
+    environment = {key: value for key, value in os.environ.items() if key != "SOURCE_DATE_EPOCH"}
+    run("mksquashfs", tree, target, "-quiet", "-no-progress", "-noappend", "-all-root", "-no-xattrs", "-comp", "zstd", "-Xcompression-level",
+        "15", "-b", "256K", "-mkfs-time", epoch, "-all-time", epoch,
+        env=environment)
+    blocks = -(-target.stat().st_size // BLOCK)
+    with target.open("r+b") as file:
+        file.truncate(blocks * BLOCK)
+    # Salt and ids follow from the contents: the same contents give the same bits.
+    salt = sha256_of(target)
+    text = run("veritysetup", "format", "--no-superblock", f"--data-blocks={blocks}", f"--hash-offset={blocks * BLOCK}", f"--salt={salt}",
+               f"--uuid={uuid.UUID(salt[:32])}", target, target)
+    found = re.search(r"Root hash:\s+([0-9a-f]{64})", text)
+    if not found:
+        raise ImageError("veritysetup printed no root hash")
+    return f"{blocks}:{blocks}:{found[1]}:{salt}"
+
+
+def make(definition, tree, version, epoch, work):
+    """Makes work/root.img and work/boot.img; checks that they fit their partitions."""
+    verity = make_root(tree, work / "root.img", epoch)
+    if (work / "root.img").stat().st_size > definition.partitions["root"] * MEBIBYTE:
+        raise ImageError(f"the root file system has {(work / 'root.img').stat().st_size >> 20} MiB, its partition "
+                         f"{definition.partitions['root']}: remove packages, or raise partitions.root (never on devices in the field)")
+    stage = work / "boot"
+    (work / "initrd-tree").mkdir()
+    stage.mkdir()
+    initrd.make(definition, tree, work / "initrd-tree", stage / "initrd")
+    shutil.copyfile(tree / "boot" / f"vmlinuz-{kernel_release(tree)}", stage / "vmlinuz")
+    arguments = " ".join([*(f"console={console}" for console in definition.console), "quiet"])
+    (stage / "slot.cfg").write_text(f'set verity="{verity}"\nset version="{version}"\nset arguments="{arguments}"\n')
+    names = ("initrd", "slot.cfg", "vmlinuz")
+    (stage / "sums").write_text("".join(f"{sha256_of(stage / name)}  /{name}\n" for name in names))
+    make_fat(work / "boot.img", definition.partitions["boot"], "BOOT", sha256_of(stage / "sums"),
+             {name: stage / name for name in (*names, "sums")})
+    return verity

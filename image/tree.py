@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root file system as a folder: packages unpacked (no maintainer script runs), pruned, overlaid, set up offline."""
+import shutil
+import subprocess
+from pathlib import Path
+
+from image.definition import FOLDER, ImageError
+
+PROJECT = FOLDER.parent
+# Mount points of a read-only root, and what the initrd and the first boot need.
+FOLDERS = ("dev", "proc", "sys", "run", "tmp", "var", "config", "efi", "root", "etc/rauc", "usr/share/wayside")
+LINKS = {
+    "etc/resolv.conf": "/run/systemd/resolve/stub-resolv.conf",
+    "etc/mtab": "/proc/self/mounts",
+    "etc/os-release": "../usr/lib/os-release",
+    "etc/wayside": "/run/wayside",
+    "sbin/init": "../lib/systemd/systemd",
+    "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
+}
+
+
+def run(*command, **options):
+    done = subprocess.run([str(part) for part in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or done.stdout.splitlines() or ["no message"]
+        raise ImageError(f"{command[0]} failed ({done.returncode}): {lines[-1]}")
+    return done.stdout
+
+
+def remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def unpack(pool, without, tree):
+    """Unpacks each package of the pool but those; returns what was unpacked as [name, version, architecture, file]."""
+    packages = []
+    for deb in sorted(pool.glob("*.deb")):
+        name, version, architecture = run("dpkg-deb", "--show", "--showformat=${Package}\t${Version}\t${Architecture}", deb).split("\t")
+        if name in without:
+            continue
+        run("dpkg-deb", "--extract", deb, tree)
+        packages.append({"name": name, "version": version, "architecture": architecture, "file": deb})
+    if not packages:
+        raise ImageError(f"{pool}: no packages there; remove the folder and run again")
+    return packages
+
+
+def kernel_release(tree):
+    kernels = sorted((tree / "boot").glob("vmlinuz-*"))
+    if len(kernels) != 1:
+        raise ImageError(f"the packages hold {len(kernels)} kernels, one is needed: 'kernel' of the board's definition")
+    return kernels[0].name.removeprefix("vmlinuz-")
+
+
+def prune(definition, tree):
+    keep = {path for pattern in definition.with_paths for path in tree.glob(pattern)}
+    for pattern in definition.without_paths:
+        for path in sorted(tree.glob(pattern)):
+            if path not in keep:
+                remove(path)
+    modules = tree / "usr/lib/modules" / kernel_release(tree) / "kernel"
+    for pattern in definition.without_modules:
+        for path in sorted(modules.glob(pattern)):
+            remove(path)
+    # The data partition comes to lie over /var: what packages put there would never be seen.
+    for path in (tree / "var").iterdir():
+        remove(path)
+
+
+def install(source, target, mode):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(mode)
+
+
+def add_project(tree, binaries):
+    """Our programs, the shipped model, the unit; then the overlay, which may change any of it."""
+    for program in ("agent/waysided", "agent/wayside-fetch"):
+        target = tree / "usr/bin" / Path(program).name
+        install(binaries / program, target, 0o755)
+        # The build id depends on the folder of the build; nothing else of the debug information is shipped either.
+        run("objcopy", "--strip-all", "--remove-section=.note.gnu.build-id", target)
+    for model in ("street.tflite", "street.yaml"):
+        install(PROJECT / "models/street" / model, tree / "usr/share/wayside/models" / model, 0o644)
+    install(PROJECT / "packaging/systemd/waysided.service", tree / "usr/lib/systemd/system/waysided.service", 0o644)
+    for source in sorted((FOLDER / "overlay").rglob("*")):
+        if source.is_file():
+            executable = source.read_bytes()[:2] == b"#!"
+            install(source, tree / source.relative_to(FOLDER / "overlay"), 0o755 if executable else 0o644)
+
+
+def link(tree, name, target):
+    path = tree / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def set_up(definition, tree, version):
+    """What maintainer scripts and the first boot would do on a writable system."""
+    for folder in FOLDERS:
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    for name, target in LINKS.items():
+        link(tree, name, target)
+    for applet in definition.busybox:
+        if not any((tree / folder / applet).exists() for folder in ("usr/bin", "usr/sbin")):
+            link(tree, f"usr/bin/{applet}", "busybox")
+    for unit in definition.mask:
+        link(tree, f"etc/systemd/system/{unit}", "/dev/null")
+    (tree / "etc/machine-id").touch()  # the initrd mounts the device's own over it
+    with (tree / "usr/lib/os-release").open("a") as release:
+        release.write(f"IMAGE_ID=wayside-{definition.board}\nIMAGE_VERSION={version}\n")
+    presets = "".join(f"enable {unit}\n" for unit in definition.enable) + "disable *\n"
+    preset = tree / "usr/lib/systemd/system-preset/00-wayside.preset"
+    preset.parent.mkdir(parents=True, exist_ok=True)
+    preset.write_text(presets)
+    run("systemd-sysusers", f"--root={tree}")
+    for leftover in ("passwd-", "group-", "shadow-", "gshadow-", ".pwd.lock"):
+        (tree / "etc" / leftover).unlink(missing_ok=True)
+    run("systemctl", f"--root={tree}", "preset-all")
+    run("depmod", "-b", tree, kernel_release(tree))
+    for unit in definition.enable:
+        if not (tree / "usr/lib/systemd/system" / unit).exists():
+            raise ImageError(f"'enable' names {unit}, which no package and no overlay brings")
+
+
+def rauc_config(definition, tree, keyring):
+    slots = "".join(
+        f"""
+[slot.rootfs.{number}]
+device=/dev/wayside/root-{letter.lower()}
+type=raw
+bootname={letter}
+
+[slot.boot.{number}]
+device=/dev/wayside/boot-{letter.lower()}
+type=raw
+parent=rootfs.{number}
+""" for number, letter in enumerate("AB"))
+    (tree / "etc/rauc/system.conf").write_text(f"""[system]
+compatible={definition.compatible}
+bootloader=grub
+grubenv=/efi/grub/grubenv
+data-directory=/var/lib/rauc
+bundle-formats=verity
+max-bundle-download-size=1073741824
+
+[keyring]
+path=/etc/rauc/keyring.pem
+{slots}""")
+    install(keyring, tree / "etc/rauc/keyring.pem", 0o644)
+
+
+def make(definition, pool, binaries, keyring, version, tree):
+    """Fills the empty folder `tree`; returns the packages in it."""
+    packages = unpack(pool, set(definition.without_packages), tree)
+    prune(definition, tree)
+    add_project(tree, binaries)
+    set_up(definition, tree, version)
+    rauc_config(definition, tree, keyring)
+    return packages

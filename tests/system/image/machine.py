@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An emulated board that runs a firmware image, and a broker of this host that listens to it. Needs no privilege, no KVM."""
+import json
+import os
+import queue
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+MEBIBYTE = 1 << 20
+# How each board is emulated. The loopback of this host is 10.0.2.2 for the board (QEMU's user-mode network).
+BOARDS = {
+    "core-i5": {
+        "program": "qemu-system-x86_64", "machine": ["-machine", "q35", "-cpu", "max"],
+        "firmware": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        # An emulated clock beside others on two cores is no clock that the kernel would accept.
+        "kernel": "no_timer_check mitigations=off",
+    },
+    "arm64-generic": {
+        "program": "qemu-system-aarch64", "machine": ["-machine", "virt", "-cpu", "cortex-a76"],
+        "firmware": ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        "kernel": "mitigations=off",
+    },
+}
+SETTINGS = """version: 1
+device: {{id: board-1, name: Emulated board}}
+mqtt: {{host: 10.0.2.2, port: {port}}}
+camera: {{source: "synthetic:seed=1", width_px: 640, height_px: 360, rate_hz: 2}}
+models:
+  - {{role: detector, file: /usr/share/wayside/models/street.tflite}}
+telemetry: {{interval_s: 5}}
+"""
+
+
+class Broker:
+    """mosquitto on a free port of the loopback; every message is put into a queue with the time of its arrival."""
+
+    def __init__(self, folder):
+        self.messages = queue.Queue()
+        self.log = []
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        config = folder / "mosquitto.conf"
+        config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        self.server = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    break
+            time.sleep(0.1)
+        self.client = subprocess.Popen(["mosquitto_sub", "-p", str(self.port), "-t", "te/#", "-F", "%t\t%p"], stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.client.stdout:
+            topic, _, payload = line.rstrip("\n").partition("\t")
+            try:
+                message = (time.monotonic(), topic, json.loads(payload) if payload else None)
+            except ValueError:
+                continue
+            self.log.append(message)
+            self.messages.put(message)
+
+    def wait(self, wanted, deadline, alive):
+        """The first message from now on for which wanted(topic, payload) holds; None at the deadline or when not alive()."""
+        while time.monotonic() < deadline and alive():
+            try:
+                at, topic, payload = self.messages.get(timeout=1)
+            except queue.Empty:
+                continue
+            if payload is not None and wanted(topic, payload):
+                return at, topic, payload
+        return None
+
+    def close(self):
+        for process in (self.client, self.server):
+            process.terminate()
+            process.wait()
+
+
+class Disk:
+    """A copy of an image on a larger disk, or (image None) the one that is there, with ways to look into it and to spoil it."""
+
+    def __init__(self, image, path, size_mib=1600):
+        if image is not None:
+            subprocess.run(["zstd", "-qdf", "--sparse", image, "-o", path], check=True)
+            os.truncate(path, size_mib * MEBIBYTE)
+        self.path = path
+        table = json.loads(subprocess.run(["sfdisk", "--json", path], check=True, capture_output=True, text=True).stdout)
+        self.offsets = {part["name"]: part["start"] * 512 for part in table["partitiontable"]["partitions"]}
+
+    def put(self, partition, name, text):
+        subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets[partition]}", "-", f"::{name}"], input=text.encode(), check=True)
+
+    def get(self, partition, name):
+        return subprocess.run(["mtype", "-i", f"{self.path}@@{self.offsets[partition]}", f"::{name}"], check=True, capture_output=True).stdout
+
+    def boot_variables(self):
+        lines = self.get("esp", "grub/grubenv").decode().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+    def set_boot_variables(self, folder, **values):
+        file = folder / "grubenv"
+        file.write_bytes(self.get("esp", "grub/grubenv"))
+        subprocess.run(["grub-editenv", file, "set", *(f"{key}={value}" for key, value in values.items())], check=True)
+        subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets['esp']}", file, "::grub/grubenv"], check=True)
+
+    def damage(self, partition, offset, count=4096):
+        with self.path.open("r+b") as file:
+            file.seek(self.offsets[partition] + offset)
+            old = file.read(count)
+            file.seek(self.offsets[partition] + offset)
+            file.write(bytes(byte ^ 0xFF for byte in old))
+
+
+class Machine:
+    """QEMU with a disk; started again by start() after kill(), as after a power cut."""
+
+    def __init__(self, board, disk, folder):
+        self.board, self.disk, self.folder = BOARDS[board], disk, folder
+        self.serial = folder / "serial.log"
+        self.process = None
+        self.powered_at = 0.0
+        code, variables = self.board["firmware"]
+        self.code, self.variables = code, folder / "efi-variables"
+        shutil.copyfile(variables, self.variables)
+        disk.set_boot_variables(folder, EXTRA=self.board["kernel"])
+
+    def start(self, *extra):
+        self.powered_at = time.monotonic()
+        accelerator = os.environ.get("WAYSIDE_QEMU_ACCEL", "tcg,thread=multi")
+        command = [self.board["program"], *self.board["machine"], "-accel", accelerator, "-smp", "2", "-m", "1024", "-nodefaults", "-display",
+                   "none", "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.code}",
+                   "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
+                   "-drive", f"if=none,id=disk,format=raw,file={self.disk.path}", "-device", "virtio-blk-pci,drive=disk,bootindex=0",
+                   "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-serial", f"file:{self.serial}", *extra]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "qemu.log").open("a"))
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def kill(self):
+        """As a power cut: nothing is flushed."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def console(self):
+        return self.serial.read_text(errors="replace") if self.serial.exists() else ""
+
+
+def newest(folder, pattern):
+    found = sorted(Path(folder).glob(pattern), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
