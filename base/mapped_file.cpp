@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -23,6 +24,14 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   void* data = ::mmap(nullptr, size_bytes, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (data == MAP_FAILED) return fail_errno(path.string() + ": mmap");
   return MappedFile(static_cast<const std::byte*>(data), size_bytes);
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+  const std::byte* const end = part.data() + part.size();
+  if (part.empty() || part.data() < data_ || end > data_ + size_bytes_) return;
+  const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = static_cast<std::size_t>(part.data() - data_) / page_bytes * page_bytes;
+  ::madvise(const_cast<std::byte*>(data_) + first, static_cast<std::size_t>(end - data_) - first, MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

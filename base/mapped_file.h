@@ -24,6 +24,9 @@ class MappedFile {
   /// The file's bytes, page-aligned; valid as long as this object lives. A file truncated by somebody else while
   /// mapped raises SIGBUS on access: map only files that are replaced by rename, never written in place.
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_bytes_}; }
+  /// Gives the memory of `part` back to the kernel; what is read of it later is fetched from the file again. Nothing
+  /// happens to what does not lie in this mapping.
+  void release(std::span<const std::byte> part) const;
 
  private:
   MappedFile(const std::byte* data, std::size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}

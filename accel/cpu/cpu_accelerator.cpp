@@ -16,7 +16,7 @@ base::Result<std::unique_ptr<CpuSession>> load_cpu_session(const std::filesystem
                                                            const SessionOptions& options) {
   const auto attempt = [&]() -> base::Result<std::unique_ptr<CpuSession>> {
     WAYSIDE_TRY(const auto file, base::MappedFile::open(model));
-    return CpuSession::create(file.bytes(), options, best_level());
+    return CpuSession::create(file.bytes(), options, best_level(), &file);
   };
   auto session = attempt();
   if (!session) return std::unexpected(session.error().context(std::format("model {}", model.string())));

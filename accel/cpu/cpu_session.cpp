@@ -46,11 +46,12 @@ PreparedOp copy_of(std::size_t byte_count) {
 /// work in place where an operand dies, plan, bind.
 class CpuSession::Builder {
  public:
-  Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options)
+  Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options, const base::MappedFile* file)
       : session_(session),
         graph_(std::move(graph)),
         level_(level),
         options_(options),
+        file_(file),
         fold_(graph_, level),
         place_of_(graph_.tensors.size()) {
     std::iota(place_of_.begin(), place_of_.end(), 0);
@@ -78,6 +79,7 @@ class CpuSession::Builder {
   Result<void> prepare_node(const Node& original);
   [[nodiscard]] bool alias_allowed(std::int32_t in, std::int32_t out) const;
   Result<void> count(const PreparedOp& prepared);
+  void release_packed(const Node& node) const;
   [[nodiscard]] std::vector<std::int32_t> places(const std::vector<std::int32_t>& tensors) const;
   [[nodiscard]] StepPlaces places_of(const Pending& step) const;
   void drop_unread();
@@ -100,6 +102,7 @@ class CpuSession::Builder {
   Graph graph_;
   Level level_;
   const SessionOptions& options_;
+  const base::MappedFile* file_;
   Fold fold_;
   std::vector<std::int32_t> place_of_;  // tensor -> the tensor whose memory it uses
   std::vector<std::size_t> offset_of_;  // of places, in arena_ or constants_
@@ -124,6 +127,7 @@ Result<void> CpuSession::Builder::prepare_node(const Node& original) {
   const NodeView view(graph_, unfolded, level_, session_.pool_->thread_count());
   WAYSIDE_TRY(PreparedOp prepared, unfolded.entry->prepare(view));
   WAYSIDE_CHECK(count(prepared));
+  release_packed(unfolded);
   const Node& node = fold_.after(unfolded, prepared);
   const std::int32_t in = node.inputs[prepared.reads.front()], out = node.outputs.front();
   if (!prepared.op) {
@@ -163,6 +167,15 @@ Result<void> CpuSession::Builder::count(const PreparedOp& prepared) {
     return fail(Code::exhausted, std::format("more than {} MB of weights", kMaxWeightBytes >> 20));
   }
   return {};
+}
+
+/// Large constants only: a page that is needed again costs more than a small one occupies.
+void CpuSession::Builder::release_packed(const Node& node) const {
+  constexpr std::size_t kLargeBytes = std::size_t{64} * 1024;
+  if (file_ == nullptr) return;
+  for (const std::int32_t input : node.inputs) {
+    if (input >= 0 && graph_.tensors[input].data.size() >= kLargeBytes) file_->release(graph_.tensors[input].data);
+  }
 }
 
 std::vector<std::int32_t> CpuSession::Builder::places(const std::vector<std::int32_t>& tensors) const {
@@ -426,7 +439,7 @@ void CpuSession::AlignedDelete::operator()(std::byte* bytes) const {
 }
 
 Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte> model, const SessionOptions& options,
-                                                       Level level) {
+                                                       Level level, const base::MappedFile* file) {
   WAYSIDE_TRY(Graph graph, read_model(model));
   if (options.max_batch < 1 || options.max_batch > kMaxBatch) {
     return fail(Code::invalid_argument, std::format("max_batch is {}, must be 1 to {}", options.max_batch, kMaxBatch));
@@ -434,7 +447,7 @@ Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte
   auto threads = options.threads ? options.threads : make_cpu_threads(options);
   std::unique_ptr<CpuSession> session(new CpuSession(std::move(threads), options.priority));
   session->max_batch_ = options.max_batch;
-  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options).build());
+  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options, file).build());
   return session;
 }
 

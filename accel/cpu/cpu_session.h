@@ -16,6 +16,7 @@
 #include "accel/cpu/kernels/kernels.h"
 #include "accel/cpu/ops/operator.h"
 #include "accel/cpu/thread_pool.h"
+#include "base/mapped_file.h"
 #include "base/result.h"
 
 namespace wayside::accel::cpu {
@@ -42,8 +43,10 @@ class CpuSession final : public Session {
  public:
   /// Reads, checks, prepares and plans. `model` may be freed afterwards: what is needed of it was copied or packed.
   /// Errors as read_model(), and those of the operators: "operator 12 CONV_2D: ...".
+  /// `file`: the mapping that `model` lies in, if any; its pages are given back as soon as an operator has packed them.
   static base::Result<std::unique_ptr<CpuSession>> create(std::span<const std::byte> model,
-                                                          const SessionOptions& options, Level level);
+                                                          const SessionOptions& options, Level level,
+                                                          const base::MappedFile* file = nullptr);
 
   [[nodiscard]] std::span<const TensorInfo> inputs() const override { return inputs_; }
   [[nodiscard]] std::span<const TensorInfo> outputs() const override { return outputs_; }

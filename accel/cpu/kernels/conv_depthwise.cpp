@@ -31,7 +31,7 @@ std::size_t sets_needed(const ConvSpec& spec, std::size_t first, std::size_t las
 
 class DepthwiseConv final : public ConvKernel {
  public:
-  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const std::vector<std::int64_t>& bounds,
+  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums,
                 std::size_t set_count);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
@@ -42,10 +42,10 @@ class DepthwiseConv final : public ConvKernel {
   void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const override;
 
  private:
-  void pack(const ConvSpec& spec, const std::vector<std::int64_t>& bounds);
+  void pack(const ConvSpec& spec, const ConvSums& sums);
   void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane, std::size_t channel,
                  std::size_t sets) const;
-  [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel) const;
+  [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const;
   void run_strip(const std::uint8_t* picture, std::size_t readable_bytes, std::int32_t y, std::uint8_t* out,
                  std::byte* scratch) const;
   [[nodiscard]] std::size_t slots_per_group() const { return 4 / isa_.element_bytes; }
@@ -69,8 +69,8 @@ class DepthwiseConv final : public ConvKernel {
   OutputTable table_;
 };
 
-DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage,
-                             const std::vector<std::int64_t>& bounds, std::size_t set_count)
+DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums,
+                             std::size_t set_count)
     : spec_(spec),
       isa_(isa),
       stage_(stage),
@@ -87,14 +87,15 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
                    (static_cast<std::size_t>(spec.kernel_w - 1) * spec.dilation_w) + 1;
   zero_row_ = AlignedBytes(row_bytes() + kScratchSlackBytes);
   std::memset(zero_row_.data(), zero_byte_, zero_row_.size());
-  pack(spec, bounds);
+  pack(spec, sums);
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
   spec_.output_table = {};
+  spec_.sums = nullptr;
 }
 
-void DepthwiseConv::pack(const ConvSpec& spec, const std::vector<std::int64_t>& bounds) {
+void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
   const std::size_t padded = divide_up(channels, kBlockLanes) * kBlockLanes;
   const std::size_t lane_bytes = variant_count_ * spec.kernel_w * group_count_ * set_count_ * 4;
@@ -110,14 +111,14 @@ void DepthwiseConv::pack(const ConvSpec& spec, const std::vector<std::int64_t>& 
       auto& block = requant_[(first + lane) / kBlockLanes];
       const auto lane_channel = channel < channels ? static_cast<std::int32_t>(channel) : -1;
       floating = floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_,
-                                            {lane_channel, lane_channel < 0 ? 0 : bounds[channel]}, isa_);
+                                            {lane_channel, lane_channel < 0 ? 0 : sums.bounds[channel]}, isa_);
       if (channel >= channels) {
         set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
         continue;
       }
       pack_lane(spec, weights_.data() + (first * lane_bytes), lanes, lane, channel, sets);
       set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel),
-               folded_bias(spec, channel));
+               folded_bias(spec, channel, sums.weights[channel]));
     }
     for (std::size_t lane = 0; lane < lanes; lane += kBlockLanes) {
       auto& block = requant_[(first + lane) / kBlockLanes];
@@ -129,14 +130,10 @@ void DepthwiseConv::pack(const ConvSpec& spec, const std::vector<std::int64_t>& 
 }
 
 /// Where activations keep their zero point, it goes into the bias.
-std::int32_t DepthwiseConv::folded_bias(const ConvSpec& spec, std::size_t channel) const {
+std::int32_t DepthwiseConv::folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const {
   const std::int32_t bias = spec.bias.empty() ? 0 : spec.bias[channel];
   if (isa_.element_bytes != 1 && !isa_.zero_in_bias) return bias;
-  std::int32_t sum = 0;
-  for (std::size_t w = channel; w < spec.weights.size(); w += spec.out_c) {
-    sum += weight_value(spec, spec.weights[w]) - spec.weight_zero;
-  }
-  return wrapping_sub(bias, wrapping_mul(zero_point_, sum));
+  return wrapping_sub(bias, wrapping_mul(zero_point_, static_cast<std::int32_t>(weight_sum)));
 }
 
 void DepthwiseConv::pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane,
@@ -233,12 +230,13 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
 std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec, const Isa& isa) {
   const std::size_t slots = 4 / isa.element_bytes;
   if (!spec.depthwise || divide_up(spec.kernel_h, slots) * slots > kMaxSlots) return nullptr;
-  const auto bounds = sum_bounds(spec, channel_sums(spec));
-  const auto stage = choose_stage(spec, bounds);
+  ConvSums counted;
+  const ConvSums& sums = sums_of(spec, counted);
+  const auto stage = choose_stage(spec, sums.bounds);
   if (!stage) return nullptr;
   const std::size_t set_count = isa.element_bytes == 1 ? sets_needed(spec, 0, spec.out_c) : 1;
   if (set_count == 0) return nullptr;
-  return std::make_unique<DepthwiseConv>(spec, isa, *stage, bounds, set_count);
+  return std::make_unique<DepthwiseConv>(spec, isa, *stage, sums, set_count);
 }
 
 }  // namespace wayside::accel::cpu

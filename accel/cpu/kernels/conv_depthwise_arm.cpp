@@ -83,6 +83,7 @@ WindowConv::WindowConv(const ConvSpec& spec, const WindowIsa& isa, const OutputS
   spec_.bias = {};
   spec_.requant = {};
   spec_.output_table = {};
+  spec_.sums = nullptr;
 }
 
 /// The zero point of the input, in the s8 domain, goes into the bias.
@@ -138,7 +139,8 @@ std::unique_ptr<ConvKernel> make_window_conv(const ConvSpec& spec, const WindowI
                      spec.dilation_h == 1 && spec.dilation_w == 1 && spec.stride_h == spec.stride_w &&
                      spec.stride_h <= 2 && spec.pad_left <= 2 && spec.in_w >= 2;
   if (!shape || static_cast<std::size_t>(spec.out_c) < kWindowLanes) return nullptr;
-  const auto stage = choose_stage(spec, sum_bounds(spec, channel_sums(spec)));
+  ConvSums counted;
+  const auto stage = choose_stage(spec, sums_of(spec, counted).bounds);
   const auto form = choose_form(spec, isa.largest_pair);
   if (!stage || !form || stage->mode == RequantMode::general) return nullptr;
   return std::make_unique<WindowConv>(spec, isa, *stage, *form);

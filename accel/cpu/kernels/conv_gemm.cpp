@@ -2,6 +2,7 @@
 // Convolution and fully connected as blocks of a matrix product, without an im2col copy of the picture: pointwise
 // layers read rows in place (or convert one cache-sized block), others use row strips whose windows overlap in memory.
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
 
@@ -43,14 +44,9 @@ struct Plan {
   std::size_t raw_bytes = 0;       ///< scratch of one unconverted strip or window
 };
 
-struct Sums {
-  const std::vector<std::int64_t>& bounds;
-  const std::vector<ChannelSums>& channels;
-};
-
 class GemmConv final : public ConvKernel {
  public:
-  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const Sums& sums);
+  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
   }
@@ -67,9 +63,9 @@ class GemmConv final : public ConvKernel {
     std::uint8_t* raw;
   };
   void make_plan();
-  void pack(const ConvSpec& spec, const Sums& sums);
-  void pack_lane(const ConvSpec& spec, const std::vector<std::size_t>& offsets, const std::uint8_t* from,
-                 std::byte* to) const;
+  void pack(const ConvSpec& spec, const ConvSums& sums);
+  void pack_block(const ConvSpec& spec, std::size_t first_channel, std::byte* to) const;
+  void pack_lane(const ConvSpec& spec, const std::uint8_t* from, std::byte* to) const;
   [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const;
   [[nodiscard]] std::size_t block_rows() const { return plan_.block_units * plan_.unit_rows; }
   [[nodiscard]] std::size_t thread_bytes() const;
@@ -93,7 +89,7 @@ class GemmConv final : public ConvKernel {
   OutputTable table_;
 };
 
-GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const Sums& sums)
+GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums)
     : spec_(spec),
       isa_(isa),
       stage_(stage),
@@ -108,6 +104,7 @@ GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stag
   spec_.bias = {};
   spec_.requant = {};
   spec_.output_table = {};
+  spec_.sums = nullptr;
 }
 
 void GemmConv::make_plan() {
@@ -163,14 +160,37 @@ std::size_t channel_step(const ConvSpec& spec) {
   return spec.depthwise ? 1 : static_cast<std::size_t>(spec.kernel_h) * spec.kernel_w * spec.in_c;
 }
 
-void GemmConv::pack(const ConvSpec& spec, const Sums& sums) {
+/// From one k_group of packed weights to the next.
+constexpr std::size_t kGroupStep = kBlockLanes * 4;
+
+using LaneSources = std::array<const std::uint8_t*, kBlockLanes>;
+
+/// One k_group of four bytes from each lane's weights.
+void copy_group(std::byte* to, const LaneSources& from, std::size_t offset, std::uint32_t flips) {
+  for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+    std::uint32_t four = 0;
+    std::memcpy(&four, from[lane] + offset, sizeof four);
+    four ^= flips;
+    std::memcpy(to + (lane * 4), &four, sizeof four);
+  }
+}
+
+/// One k_group of two 16-bit weights, without their zero point, from each lane's.
+void widen_group(std::byte* to, const LaneSources& from, std::size_t offset, const ConvSpec& spec) {
+  for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto value = static_cast<std::int16_t>(weight_value(spec, from[lane][offset + i]) - spec.weight_zero);
+      std::memcpy(to + (lane * 4) + (i * 2), &value, sizeof value);
+    }
+  }
+}
+
+void GemmConv::pack(const ConvSpec& spec, const ConvSums& sums) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
   const std::size_t blocks = divide_up(channels, kBlockLanes);
   const std::size_t block_bytes = plan_.k_group_count * kBlockLanes * 4;
   weights_ = AlignedBytes(blocks * block_bytes);
   requant_.resize(blocks);
-  std::vector<std::size_t> offsets(plan_.k_elements);
-  for (std::size_t k = 0; k < plan_.k_elements; ++k) offsets[k] = weight_offset(spec, k);
   for (std::size_t block = 0; block < blocks; ++block) {
     const bool half = channels - (block * kBlockLanes) <= kHalfBlock;
     const auto& channel_of = half ? isa_.gemm_half_channel : isa_.gemm_channel;
@@ -182,13 +202,11 @@ void GemmConv::pack(const ConvSpec& spec, const Sums& sums) {
       const auto channel = index < channels ? static_cast<std::int32_t>(index) : -1;
       floating = floating && set_float_lane(requant, lane, spec.requant, stage_,
                                             {channel, channel < 0 ? 0 : sums.bounds[index]}, isa_);
-      const std::int32_t bias = channel < 0 ? 0 : folded_bias(spec, index, sums.channels[index].sum);
+      const std::int32_t bias = channel < 0 ? 0 : folded_bias(spec, index, sums.weights[index]);
       set_lane(requant, lane, spec.requant, stage_.mode, channel, bias);
-      if (channel < 0) continue;
-      pack_lane(spec, offsets, spec.weights.data() + (index * channel_step(spec)),
-                weights_.data() + (block * block_bytes) + (lane * 4));
     }
     requant.floating = floating ? 1 : 0;
+    pack_block(spec, block * kBlockLanes, weights_.data() + (block * block_bytes));
   }
 }
 
@@ -200,30 +218,48 @@ std::int32_t GemmConv::folded_bias(const ConvSpec& spec, std::size_t channel, st
   return wrapping_sub(bias, wrapping_mul(zero_point_, static_cast<std::int32_t>(weight_sum)));
 }
 
+/// Whole k_groups of one tap are moved for all lanes together, so that reading and writing both stay in lines that are
+/// at hand; what does not divide so goes lane by lane.
+void GemmConv::pack_block(const ConvSpec& spec, std::size_t first_channel, std::byte* to) const {
+  const std::size_t lanes = std::min<std::size_t>(kBlockLanes, spec.out_c - first_channel);
+  const auto& channel_of = spec.out_c - first_channel <= kHalfBlock ? isa_.gemm_half_channel : isa_.gemm_channel;
+  const std::size_t group = 4 / isa_.element_bytes;
+  LaneSources from{};
+  for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+    if (channel_of[lane] >= lanes) continue;
+    from[lane] = spec.weights.data() + ((first_channel + channel_of[lane]) * channel_step(spec));
+  }
+  const auto in_c = static_cast<std::size_t>(spec.in_c);
+  if (lanes < kBlockLanes || spec.depthwise || in_c % group != 0) {
+    for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
+      if (from[lane] != nullptr) pack_lane(spec, from[lane], to + (lane * 4));
+    }
+    return;
+  }
+  const std::uint32_t flips = spec.is_unsigned ? 0x80808080U : 0;
+  for (std::size_t k = 0; k < plan_.k_elements; k += in_c) {
+    const std::size_t tap = weight_offset(spec, k);
+    for (std::size_t c = 0; c < in_c; c += group, to += kGroupStep) {
+      if (group == 4) {
+        copy_group(to, from, tap + c, flips);
+      } else {
+        widen_group(to, from, tap + c, spec);
+      }
+    }
+  }
+}
+
 /// `from`: the channel's first weight; `to`: its lane in the first k_group.
-void GemmConv::pack_lane(const ConvSpec& spec, const std::vector<std::size_t>& offsets, const std::uint8_t* from,
-                         std::byte* to) const {
-  constexpr std::size_t kGroupStep = kBlockLanes * 4;
-  if (isa_.element_bytes == 2) {
-    for (std::size_t k = 0; k < offsets.size(); ++k) {
-      const auto value = static_cast<std::int16_t>(weight_value(spec, from[offsets[k]]) - spec.weight_zero);
-      std::memcpy(to + (k / 2 * kGroupStep) + (k % 2 * 2), &value, sizeof value);
-    }
-    return;
-  }
+void GemmConv::pack_lane(const ConvSpec& spec, const std::uint8_t* from, std::byte* to) const {
   const std::uint32_t flip = spec.is_unsigned ? 0x80 : 0;
-  if (!spec.depthwise && spec.in_c % 4 == 0) {
-    const std::uint32_t flips = flip * 0x01010101U;
-    for (std::size_t k = 0; k < offsets.size(); k += 4, to += kGroupStep) {
-      std::uint32_t four = 0;
-      std::memcpy(&four, from + offsets[k], sizeof four);
-      four ^= flips;
-      std::memcpy(to, &four, sizeof four);
+  for (std::size_t k = 0; k < plan_.k_elements; ++k) {
+    const std::uint8_t byte = from[weight_offset(spec, k)];
+    if (isa_.element_bytes == 1) {
+      to[(k / 4 * kGroupStep) + (k % 4)] = static_cast<std::byte>(byte ^ flip);
+      continue;
     }
-    return;
-  }
-  for (std::size_t k = 0; k < offsets.size(); ++k) {
-    to[(k / 4 * kGroupStep) + (k % 4)] = static_cast<std::byte>(from[offsets[k]] ^ flip);
+    const auto value = static_cast<std::int16_t>(weight_value(spec, byte) - spec.weight_zero);
+    std::memcpy(to + (k / 2 * kGroupStep) + (k % 2 * 2), &value, sizeof value);
   }
 }
 
@@ -402,11 +438,11 @@ void GemmConv::fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8
 
 std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa) {
   if (spec.depthwise && spec.in_c != 1) return nullptr;
-  const auto sums = channel_sums(spec);
-  const auto bounds = sum_bounds(spec, sums);
-  const auto stage = choose_stage(spec, bounds);
+  ConvSums counted;
+  const ConvSums& sums = sums_of(spec, counted);
+  const auto stage = choose_stage(spec, sums.bounds);
   if (!stage) return nullptr;
-  return std::make_unique<GemmConv>(spec, isa, *stage, Sums{bounds, sums});
+  return std::make_unique<GemmConv>(spec, isa, *stage, sums);
 }
 
 }  // namespace wayside::accel::cpu

@@ -38,6 +38,13 @@ struct Requant {
   std::int32_t clamp_max = 127;
 };
 
+/// What a convolution's weights add up to, by output channel.
+struct ConvSums {
+  std::vector<std::int64_t> weights;  ///< sum of w - weight_zero
+  std::vector<std::int64_t>
+      bounds;  ///< the largest |bias + sum (in - in_zero)(w - weight_zero)| that any input can reach
+};
+
 /// out[n,y,x,o] = requant(bias[o] + sum_{i,j,c} (in[n, y*stride_h+i*dilation_h-pad_top,
 /// x*stride_w+j*dilation_w-pad_left, c] - in_zero)
 ///                                             * (w[o,i,j,c] - weight_zero)), in = in_zero outside the picture.
@@ -58,6 +65,7 @@ struct ConvSpec {
   /// Empty or 256 bytes, indexed by the raw output byte: replaces each byte after requantisation and clamping, so that
   /// an operator that maps single bytes (hard-swish, x * logistic(x), ...) costs no pass of its own. Copied.
   std::span<const std::uint8_t> output_table{};
+  const ConvSums* sums = nullptr;  ///< where the caller has counted them: saves a pass over the weights
 };
 
 /// A convolution with its weights packed for one level. Immutable after creation; run() is thread-compatible.

@@ -30,6 +30,37 @@ PieceSums piece_sums(const std::uint8_t* bytes, std::size_t count, std::uint8_t 
   return sums;
 }
 
+/// Weights [..., channels]: `bounds` gets magnitudes.
+void add_last_channels(const ConvSpec& spec, ConvSums& sums) {
+  const auto channels = static_cast<std::size_t>(spec.out_c);
+  for (std::size_t row = 0; row < spec.weights.size(); row += channels) {
+    for (std::size_t c = 0; c < channels; ++c) {
+      const std::int32_t value = weight_value(spec, spec.weights[row + c]) - spec.weight_zero;
+      sums.weights[c] += value;
+      sums.bounds[c] += std::abs(value);
+    }
+  }
+}
+
+/// Weights [channels, ...]: `bounds` gets magnitudes.
+void add_first_channels(const ConvSpec& spec, ConvSums& sums) {
+  const std::size_t per_channel = spec.weights.size() / sums.weights.size();
+  const std::uint8_t flip = spec.is_unsigned ? 0 : 0x80;
+  const auto zero = static_cast<std::uint8_t>(spec.weight_zero + flip);
+  const std::uint8_t* bytes = spec.weights.data();
+  for (std::size_t channel = 0; channel < sums.weights.size(); ++channel) {
+    // In pieces whose 32-bit sums cannot overflow, so that the compiler can vectorise them.
+    for (std::size_t left = per_channel; left > 0;) {
+      const std::size_t count = std::min(left, kMaxSumPiece);
+      const PieceSums piece = piece_sums(bytes, count, flip, zero);
+      sums.weights[channel] += std::int64_t{piece.sum} - (static_cast<std::int64_t>(count) * zero);
+      sums.bounds[channel] += piece.magnitude;
+      bytes += count;
+      left -= count;
+    }
+  }
+}
+
 template <std::size_t kBytes>
 void copy_pieces(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::size_t step) {
   for (; count > 0; --count, to += step, from += kBytes) std::memcpy(to, from, kBytes);
@@ -64,44 +95,19 @@ void OutputTable::apply(std::uint8_t* rows, std::size_t row_count, std::size_t r
   }
 }
 
-std::vector<ChannelSums> channel_sums(const ConvSpec& spec) {
+ConvSums conv_sums(const ConvSpec& spec) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
-  std::vector<ChannelSums> sums(channels);
-  const std::uint8_t* bytes = spec.weights.data();
+  ConvSums sums{.weights = std::vector<std::int64_t>(channels), .bounds = std::vector<std::int64_t>(channels)};
   if (spec.depthwise) {
-    for (std::size_t row = 0; row < spec.weights.size(); row += channels) {
-      for (std::size_t c = 0; c < channels; ++c) {
-        const std::int32_t value = weight_value(spec, bytes[row + c]) - spec.weight_zero;
-        sums[c].sum += value;
-        sums[c].magnitude += std::abs(value);
-      }
-    }
-    return sums;
+    add_last_channels(spec, sums);
+  } else {
+    add_first_channels(spec, sums);
   }
-  const std::size_t per_channel = spec.weights.size() / channels;
-  const std::uint8_t flip = spec.is_unsigned ? 0 : 0x80;
-  const auto zero = static_cast<std::uint8_t>(spec.weight_zero + flip);
-  for (auto& channel : sums) {
-    // In pieces whose 32-bit sums cannot overflow, so that the compiler can vectorise them.
-    for (std::size_t left = per_channel; left > 0;) {
-      const std::size_t count = std::min(left, kMaxSumPiece);
-      const PieceSums piece = piece_sums(bytes, count, flip, zero);
-      channel.sum += std::int64_t{piece.sum} - (static_cast<std::int64_t>(count) * zero);
-      channel.magnitude += piece.magnitude;
-      bytes += count;
-      left -= count;
-    }
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    const std::int64_t bias = spec.bias.empty() ? 0 : std::abs(static_cast<std::int64_t>(spec.bias[channel]));
+    sums.bounds[channel] = (sums.bounds[channel] * kMaxActivation) + bias;
   }
   return sums;
-}
-
-std::vector<std::int64_t> sum_bounds(const ConvSpec& spec, const std::vector<ChannelSums>& sums) {
-  std::vector<std::int64_t> bounds(sums.size());
-  for (std::size_t channel = 0; channel < sums.size(); ++channel) {
-    const std::int64_t bias = spec.bias.empty() ? 0 : std::abs(static_cast<std::int64_t>(spec.bias[channel]));
-    bounds[channel] = (sums[channel].magnitude * kMaxActivation) + bias;
-  }
-  return bounds;
 }
 
 void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step) {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -20,22 +21,24 @@ inline constexpr std::size_t kAlignment = 64;
 [[nodiscard]] constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 [[nodiscard]] constexpr std::size_t align_up(std::size_t bytes) { return divide_up(bytes, kAlignment) * kAlignment; }
 
-/// Zeroed bytes at a 64-byte boundary.
+/// Zeroed bytes at a 64-byte boundary; from calloc, which does not clear what the kernel has just cleared.
 class AlignedBytes {
  public:
   AlignedBytes() = default;
-  explicit AlignedBytes(std::size_t size)
-      : bytes_(static_cast<std::byte*>(::operator new(size, std::align_val_t{kAlignment}))), size_(size) {
-    std::memset(bytes_.get(), 0, size);
+  explicit AlignedBytes(std::size_t size) : memory_(std::calloc(size + kAlignment, 1)), size_(size) {
+    if (memory_ == nullptr) throw std::bad_alloc();
   }
-  [[nodiscard]] std::byte* data() const { return bytes_.get(); }
+  [[nodiscard]] std::byte* data() const {
+    const auto address = reinterpret_cast<std::uintptr_t>(memory_.get());
+    return static_cast<std::byte*>(memory_.get()) + (align_up(address) - address);
+  }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   struct Free {
-    void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t{kAlignment}); }
+    void operator()(void* memory) const { std::free(memory); }
   };
-  std::unique_ptr<std::byte, Free> bytes_;
+  std::unique_ptr<void, Free> memory_;
   std::size_t size_ = 0;
 };
 
@@ -65,14 +68,14 @@ class OutputTable {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// Of one output channel: the sum of its weights less their zero point, and of their magnitudes.
-struct ChannelSums {
-  std::int64_t sum = 0, magnitude = 0;
-};
-[[nodiscard]] std::vector<ChannelSums> channel_sums(const ConvSpec& spec);
-
-/// The largest |bias + sum (in - in_zero)(w - weight_zero)| that any input can reach, of each channel.
-[[nodiscard]] std::vector<std::int64_t> sum_bounds(const ConvSpec& spec, const std::vector<ChannelSums>& sums);
+/// A pass over all weights.
+[[nodiscard]] ConvSums conv_sums(const ConvSpec& spec);
+/// spec.sums where the caller has them already, else they are counted into `counted`.
+[[nodiscard]] inline const ConvSums& sums_of(const ConvSpec& spec, ConvSums& counted) {
+  if (spec.sums != nullptr) return *spec.sums;
+  counted = conv_sums(spec);
+  return counted;
+}
 
 /// count pieces of `bytes` bytes, contiguous at `from`, written every `step` bytes.
 void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step);

@@ -22,11 +22,12 @@ enum class ScaleProduct : std::uint8_t { in_float, in_double };
 [[nodiscard]] base::Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t input,
                                                                 std::int32_t channels);
 
-/// Checks that no sum can leave int32, whatever the activations are: |bias[o]| + 255 * sum |w - weight_zero| over the
-/// weights of channel o. `channel_is_last`: weights [..., channels] (depthwise) instead of [channels, ...].
-/// TFLite has no such check; real models pass it, though dead channels hold biases of 2^30 (vww_96_int8).
-[[nodiscard]] base::Result<void> check_sums(const Tensor& filter, const std::vector<std::int32_t>& bias,
-                                            std::int32_t channels, bool channel_is_last);
+/// The sums of the weights, checked: none can leave int32, whatever the activations are: |bias[o]| + 255 * sum |w -
+/// weight_zero| over the weights of channel o. `channel_is_last`: weights [..., channels] (depthwise) instead of
+/// [channels, ...]. TFLite has no such check; real models pass it, though dead channels hold biases of 2^30
+/// (vww_96_int8).
+[[nodiscard]] base::Result<ConvSums> checked_sums(const Tensor& filter, const std::vector<std::int32_t>& bias,
+                                                  std::int32_t channels, bool channel_is_last);
 
 /// Multipliers scale_in * scale_weight[c] / scale_out, the output's zero point and its fused activation's range.
 [[nodiscard]] base::Result<Requant> conv_requant(const NodeView& node, std::int32_t channels, ScaleProduct product,

@@ -44,20 +44,20 @@ Result<std::vector<std::int32_t>> read_bias(const NodeView& node, std::size_t in
   return node.constant_i32(input, static_cast<std::size_t>(channels));
 }
 
-Result<void> check_sums(const Tensor& filter, const std::vector<std::int32_t>& bias, std::int32_t channels,
-                        bool channel_is_last) {
+Result<ConvSums> checked_sums(const Tensor& filter, const std::vector<std::int32_t>& bias, std::int32_t channels,
+                              bool channel_is_last) {
   const ConvSpec spec{.out_c = channels,
                       .depthwise = channel_is_last,
                       .is_unsigned = filter.type == DType::u8,
                       .weight_zero = filter.quantization.zero_point,
                       .weights = {reinterpret_cast<const std::uint8_t*>(filter.data.data()), filter.data.size()},
                       .bias = bias};
-  const auto bounds = sum_bounds(spec, channel_sums(spec));
-  const auto above = std::ranges::find_if(bounds, [](std::int64_t bound) { return bound > INT32_MAX; });
-  if (above != bounds.end()) {
-    return NodeView::corrupt("weights and bias of channel {} can overflow a 32-bit sum", above - bounds.begin());
+  ConvSums sums = conv_sums(spec);
+  const auto above = std::ranges::find_if(sums.bounds, [](std::int64_t bound) { return bound > INT32_MAX; });
+  if (above != sums.bounds.end()) {
+    return NodeView::corrupt("weights and bias of channel {} can overflow a 32-bit sum", above - sums.bounds.begin());
   }
-  return {};
+  return sums;
 }
 
 /// Source: kernel_util.cc PopulateConvolutionQuantizationParams (double arithmetic per channel) and
@@ -104,13 +104,14 @@ Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct produ
   const Tensor& filter = node.input(1);
   const std::int64_t sum_length = std::int64_t{spec.kernel_h} * spec.kernel_w * (spec.depthwise ? 1 : spec.in_c);
   WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c));
-  WAYSIDE_CHECK(check_sums(filter, bias, spec.out_c, spec.depthwise));
+  WAYSIDE_TRY(const ConvSums sums, checked_sums(filter, bias, spec.out_c, spec.depthwise));
   WAYSIDE_TRY(spec.requant, conv_requant(node, spec.out_c, product));
   spec.is_unsigned = filter.type == DType::u8;
   spec.in_zero = node.input(0).quantization.zero_point;
   spec.weight_zero = filter.quantization.zero_point;
   spec.weights = {reinterpret_cast<const std::uint8_t*>(filter.data.data()), filter.data.size()};
   spec.bias = bias;
+  spec.sums = &sums;
   auto kernel = make_conv(spec, node.level());
   PreparedOp prepared;
   prepared.reads.push_back(0);

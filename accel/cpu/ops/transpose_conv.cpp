@@ -127,7 +127,7 @@ Result<PreparedOp> prepare_transpose_conv(const NodeView& node) {
   const auto product = in.type == DType::u8 ? ScaleProduct::in_float : ScaleProduct::in_double;
   WAYSIDE_TRY(op.requant, conv_requant(node, op.out_c, product, 2));
   WAYSIDE_TRY(op.bias, read_bias(node, 3, op.out_c));
-  WAYSIDE_CHECK(check_sums(filter, op.bias, op.out_c, false));
+  WAYSIDE_CHECK(checked_sums(filter, op.bias, op.out_c, false));
   if (op.bias.empty()) op.bias.assign(static_cast<std::size_t>(op.out_c), 0);
   op.weights.reserve(filter.data.size());
   for (const std::byte byte : filter.data) {
