@@ -120,6 +120,8 @@ void gemm(const GemmArgs& args) {
   switch (args.stage.mode) {
     case RequantMode::floating:
     case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed:
     case RequantMode::rectified: gemm_mode<Dot, RequantMode::rectified>(args); return;
     case RequantMode::symmetric: gemm_mode<Dot, RequantMode::symmetric>(args); return;
     case RequantMode::general: gemm_mode<Dot, RequantMode::general>(args); return;
@@ -211,6 +213,8 @@ void depthwise(const DepthwiseArgs& args) {
   switch (args.stage.mode) {
     case RequantMode::floating:
     case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed:
     case RequantMode::rectified: depthwise_mode<Dot, RequantMode::rectified>(args); return;
     case RequantMode::symmetric: depthwise_mode<Dot, RequantMode::symmetric>(args); return;
     case RequantMode::general: depthwise_mode<Dot, RequantMode::general>(args); return;

@@ -145,7 +145,7 @@ void rolling_rows_wide_of(const DepthwiseArgs& args, const WideStage& stage, con
 template <int kVectors>
 void block_vbmi(const DepthwiseArgs& args, const WideStage& stage, const VnniBytes& bytes, std::size_t channel) {
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
-  const RequantMode mode = block->floating != 0 ? RequantMode::floating : args.stage.mode;
+  const RequantMode mode = block->mode;
   // As rolling_block of x86_ymm_rolling.h.
   if (!rolls<VnniBytes>(args) || (block->set_count == 2 && mode != RequantMode::floating)) {
     depthwise_block_wide<kVectors>(args, stage, bytes, channel);
@@ -157,7 +157,11 @@ void block_vbmi(const DepthwiseArgs& args, const WideStage& stage, const VnniByt
     return;
   }
   switch (mode) {
-    case RequantMode::floating_signed: return;  // no such depthwise block
+    case RequantMode::floating_signed:
+    case RequantMode::precise_signed: return;  // no such depthwise block
+    case RequantMode::precise:
+      rolling_rows_wide_of<RequantMode::precise, 1, kVectors>(args, stage, weights, block, channel);
+      return;
     case RequantMode::floating:
       rolling_rows_wide_of<RequantMode::floating, 1, kVectors>(args, stage, weights, block, channel);
       return;

@@ -35,10 +35,16 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
   }
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
-  bool floating = true;
+  bool alike = true;
 #pragma GCC unroll 4
-  for (int v = 0; v < kVectors; ++v) floating = floating && block[v].floating != 0;
-  switch (floating ? block_mode(*block, args.stage.mode) : args.stage.mode) {
+  for (int v = 1; v < kVectors; ++v) alike = alike && block[v].mode == block->mode;
+  switch (alike ? block->mode : args.stage.mode) {
+    case RequantMode::precise:
+      finish_wide<RequantMode::precise>(sums, block, stage, out, args.out_stride, left);
+      return;
+    case RequantMode::precise_signed:
+      finish_wide<RequantMode::precise_signed>(sums, block, stage, out, args.out_stride, left);
+      return;
     case RequantMode::floating_signed:
       finish_wide<RequantMode::floating_signed>(sums, block, stage, out, args.out_stride, left);
       return;

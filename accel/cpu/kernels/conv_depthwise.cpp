@@ -104,14 +104,13 @@ void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
   for (std::size_t first = 0; first < channels;) {
     const bool wide = isa_.depthwise_block == kStripLanes && first + kBlockLanes < channels;
     const std::size_t lanes = wide ? kStripLanes : kBlockLanes;
-    bool floating = stage_.mode == RequantMode::rectified;
     const std::size_t sets = isa_.element_bytes == 1 ? sets_needed(spec, first, std::min(first + lanes, channels)) : 1;
+    const auto channel_of = [&](std::size_t lane) {
+      return first + (wide ? isa_.depthwise_channel[lane] : isa_.depthwise_tail_channel[lane]);
+    };
     for (std::size_t lane = 0; lane < lanes; ++lane) {
-      const std::size_t channel = first + (wide ? isa_.depthwise_channel[lane] : isa_.depthwise_tail_channel[lane]);
+      const std::size_t channel = channel_of(lane);
       auto& block = requant_[(first + lane) / kBlockLanes];
-      const auto lane_channel = channel < channels ? static_cast<std::int32_t>(channel) : -1;
-      floating = floating && set_float_lane(block, lane % kBlockLanes, spec.requant, stage_,
-                                            {lane_channel, lane_channel < 0 ? 0 : sums.bounds[channel]}, isa_);
       if (channel >= channels) {
         set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
         continue;
@@ -120,9 +119,25 @@ void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
       set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel),
                folded_bias(spec, channel, sums.weights[channel]));
     }
+    const auto proven = [&](RequantMode mode) {
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        const bool used = channel_of(lane) < channels;
+        const BoundedChannel bounded{used ? static_cast<std::int32_t>(channel_of(lane)) : -1,
+                                     used ? sums.bounds[channel_of(lane)] : 0};
+        auto& block = requant_[(first + lane) / kBlockLanes];
+        if (!set_float_lane(block, lane % kBlockLanes, spec.requant, stage_, bounded, mode, isa_)) return false;
+      }
+      return true;
+    };
+    RequantMode mode = stage_.mode;
+    if (stage_.clamp_min == stage_.zero_point && isa_.float_is_exact != nullptr) {
+      const auto modes = float_modes(stage_);
+      const auto cheapest = std::ranges::find_if(modes, proven);
+      if (cheapest != modes.end()) mode = *cheapest;
+    }
     for (std::size_t lane = 0; lane < lanes; lane += kBlockLanes) {
       auto& block = requant_[(first + lane) / kBlockLanes];
-      block.floating = floating ? 1 : 0;
+      block.mode = mode;
       block.set_count = static_cast<std::int32_t>(sets);
     }
     first += lanes;

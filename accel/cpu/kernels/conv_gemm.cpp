@@ -27,7 +27,7 @@ constexpr std::size_t kBlockBytes = std::size_t{24} * 1024;
 constexpr std::size_t kMaxBlockRows = 192;
 constexpr std::size_t kMinBlockRows = 24;
 /// Beyond this many products a sum, requantisation is a small part of the work and not worth a proof at load.
-constexpr std::size_t kMaxFloatingK = 400;
+constexpr std::size_t kMaxFloatingK = 1200;
 /// Blocks per thread below which the split is made even.
 constexpr std::size_t kEvenSplitBlocks = 8;
 
@@ -64,6 +64,8 @@ class GemmConv final : public ConvKernel {
   };
   void make_plan();
   void pack(const ConvSpec& spec, const ConvSums& sums);
+  void choose_modes(const ConvSpec& spec, const ConvSums& sums);
+  [[nodiscard]] const std::array<std::uint8_t, kBlockLanes>& lane_order(std::size_t block) const;
   void pack_block(const ConvSpec& spec, std::size_t first_channel, std::byte* to) const;
   void pack_lane(const ConvSpec& spec, const std::uint8_t* from, std::byte* to) const;
   [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const;
@@ -191,22 +193,45 @@ void GemmConv::pack(const ConvSpec& spec, const ConvSums& sums) {
   const std::size_t block_bytes = plan_.k_group_count * kBlockLanes * 4;
   weights_ = AlignedBytes(blocks * block_bytes);
   requant_.resize(blocks);
+  choose_modes(spec, sums);
   for (std::size_t block = 0; block < blocks; ++block) {
-    const bool half = channels - (block * kBlockLanes) <= kHalfBlock;
-    const auto& channel_of = half ? isa_.gemm_half_channel : isa_.gemm_channel;
+    const auto& channel_of = lane_order(block);
     RequantBlock& requant = requant_[block];
-    bool floating = plan_.k_elements <= kMaxFloatingK &&
-                    (stage_.mode == RequantMode::rectified || stage_.mode == RequantMode::symmetric);
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
       const std::size_t index = (block * kBlockLanes) + channel_of[lane];
       const auto channel = index < channels ? static_cast<std::int32_t>(index) : -1;
-      floating = floating && set_float_lane(requant, lane, spec.requant, stage_,
-                                            {channel, channel < 0 ? 0 : sums.bounds[index]}, isa_);
       const std::int32_t bias = channel < 0 ? 0 : folded_bias(spec, index, sums.weights[index]);
       set_lane(requant, lane, spec.requant, stage_.mode, channel, bias);
     }
-    requant.floating = floating ? 1 : 0;
     pack_block(spec, block * kBlockLanes, weights_.data() + (block * block_bytes));
+  }
+}
+
+const std::array<std::uint8_t, kBlockLanes>& GemmConv::lane_order(std::size_t block) const {
+  const bool half = spec_.out_c - (block * kBlockLanes) <= kHalfBlock;
+  return half ? isa_.gemm_half_channel : isa_.gemm_channel;
+}
+
+/// One form in single precision for all blocks of a layer, so that neighbours can be finished together; the integer
+/// form where a channel has no proof.
+void GemmConv::choose_modes(const ConvSpec& spec, const ConvSums& sums) {
+  for (RequantBlock& block : requant_) block.mode = stage_.mode;
+  if (plan_.k_elements > kMaxFloatingK || isa_.float_is_exact == nullptr) return;
+  for (const RequantMode mode : float_modes(stage_)) {
+    bool all = true;
+    for (std::size_t block = 0; block < requant_.size() && (all || is_precise(mode)); ++block) {
+      bool proven = true;
+      for (std::size_t lane = 0; lane < kBlockLanes && proven; ++lane) {
+        const std::size_t index = (block * kBlockLanes) + lane_order(block)[lane];
+        const bool used = index < sums.bounds.size();
+        const BoundedChannel bounded{used ? static_cast<std::int32_t>(index) : -1, used ? sums.bounds[index] : 0};
+        proven = set_float_lane(requant_[block], lane, spec.requant, stage_, bounded, mode, isa_);
+      }
+      requant_[block].mode = proven ? mode : stage_.mode;
+      all = all && proven;
+    }
+    stage_.round_down = is_precise(mode);
+    if (all) return;
   }
 }
 

@@ -118,7 +118,9 @@ void product_all(const ProductArgs& args) {
 void product(const ProductArgs& args) {
   switch (args.stage.mode) {
     case RequantMode::floating:
-    case RequantMode::floating_signed: return;  // no such stages
+    case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed: return;  // no such stages
     case RequantMode::rectified: product_all<RequantMode::rectified>(args); return;
     case RequantMode::symmetric: product_all<RequantMode::symmetric>(args); return;
     case RequantMode::general: product_all<RequantMode::general>(args); return;

@@ -15,8 +15,14 @@ namespace wayside::accel::cpu {
 /// floor division:
 ///   x >= 0: floor((x*m + C) / 2^(31+e));   x < 0: floor((x*m + C - 2^31) / 2^(31+e)).
 enum class RequantMode : std::uint8_t {
-  floating,         ///< kernels choose it per block, see RequantBlock::floating
-  floating_signed,  ///< the same where `symmetric` holds: rint(fma(x, scale, offset with the sign of x))
+  // Single precision, where comparing all steps of the output at load proved it equal (FloatProof); a block has it or
+  // the integer form of its layer.
+  floating,         ///< rectified: rint(fma(x, scale, offset)), the output zero point is in the offset
+  floating_signed,  ///< rint(fma(x, scale, offset with the sign of x))
+  precise,          ///< rectified, all rounded down: floor(fma(x, scale, fma(x, scale_low, offset))); scale + scale_low
+                    ///< is m / 2^(31+e) to the last bit
+  precise_signed,   ///< twice the value, halved last: (floor(fma(x, scale, fma(x, scale_low, offset with the sign of
+                    ///< x))) + 1) >> 1
   rectified,  ///< clamp_min == zero_point: a negative sum is clamped whatever its rounding, the first line serves for
               ///< all
   symmetric,  ///< sign(x) * floor((|x|*m + C) / 2^(31+e)): equal unless |x|*m + C is a multiple of 2^(31+e), which
@@ -41,29 +47,28 @@ struct alignas(64) RequantBlock {
   std::array<std::int32_t, kBlockLanes> left;            ///< general only: left shift
   std::array<std::int32_t, kBlockLanes> half;            ///< general only: 2^(e-1), 0 for e = 0
   std::array<std::int32_t, kBlockLanes> sign_mask;       ///< general only: -1, 0 for e = 0
-  std::array<float, kBlockLanes> scale;                  ///< where floating: q = rint(fma(sum, scale, offset))
-  std::array<float, kBlockLanes> offset;                 ///< rectified: the output zero point is in it
-  /// Rectified and symmetric layers: every lane's single-precision form was proven equal to the integer form
-  /// (FloatProof).
-  std::int32_t floating;
+  std::array<float, kBlockLanes> scale;                  ///< single precision only, as the next two
+  std::array<float, kBlockLanes> scale_low;              ///< precise only
+  std::array<float, kBlockLanes> offset;
+  RequantMode mode;  ///< of all lanes: the layer's integer form or a form in single precision
   /// Depthwise: how many weights add up to one; 2 where a weight less its zero point needs more than eight bits.
   std::int32_t set_count;
 };
 
-/// Does q(x) = rint(fma(float(x), scale, offset)) step from n - 1 to n at the same integer x as the exact form, for n =
-/// 1
-/// .. step_count? Both are monotone in x, so this proves them equal for every x. The exact form steps to n at
-/// ceil(n * step + start); the answer is no where double precision cannot tell which integer that is.
+/// Does the form of `mode` step from n - 1 to n at the same integer x as the exact form, for n = first_step ..
+/// last_step? Both are monotone in x, so this proves them equal for every x. The exact form steps to n > 0 at ceil(n *
+/// step + start), to n <= 0 at ceil(n * step + start_below); the answer is no where double precision cannot tell which
+/// integer that is.
 struct FloatProof {
-  double step = 0, start = 0;
-  std::int32_t step_count = 0, zero_point = 0;  ///< step n belongs to the output value zero_point + n
-  float scale = 0, offset = 0;
+  RequantMode mode = RequantMode::floating;
+  double step = 0, start = 0, start_below = 0;
+  std::int32_t first_step = 1, last_step = 0;
+  std::int32_t zero_point = 0;  ///< floating: step n belongs to the value zero_point + n
+  float scale = 0, scale_low = 0, offset = 0;
 };
 
-/// How a block of a layer of mode `mode` is requantised.
-[[nodiscard]] constexpr RequantMode block_mode(const RequantBlock& block, RequantMode mode) {
-  if (block.floating == 0) return mode;
-  return mode == RequantMode::rectified ? RequantMode::floating : RequantMode::floating_signed;
+[[nodiscard]] constexpr bool is_precise(RequantMode mode) {
+  return mode == RequantMode::precise || mode == RequantMode::precise_signed;
 }
 
 /// Clamps in the s8 domain; `flip` (0 or 0x80) turns the bytes into u8 at the end.
@@ -73,6 +78,7 @@ struct OutputStage {
   std::int8_t clamp_min = -128;
   std::int8_t clamp_max = 127;
   std::uint8_t flip = 0;
+  bool round_down = false;  ///< a block is precise: 256-bit code changes the rounding of the processor for a call
 };
 
 /// out[m*out_stride + n] = stage(bias[n] + offset[m] + sum_k a[m][k] * w[n][k]) for n in [0, channel_count).

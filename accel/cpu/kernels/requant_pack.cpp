@@ -79,30 +79,62 @@ void set_lane(RequantBlock& block, std::size_t lane, const Requant& requant, Req
   block.sign_mask[lane] = right > 0 ? -1 : 0;
 }
 
+std::span<const RequantMode> float_modes(const OutputStage& stage) {
+  static constexpr RequantMode kRectified[] = {RequantMode::floating, RequantMode::precise};
+  static constexpr RequantMode kSigned[] = {RequantMode::floating_signed, RequantMode::precise_signed};
+  if (stage.clamp_min == stage.zero_point) return kRectified;
+  const std::span all(kSigned);
+  return stage.mode == RequantMode::symmetric ? all : all.last(1);  // the first is symmetric itself
+}
+
 bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant, const OutputStage& stage,
-                    BoundedChannel bounded, const Isa& isa) {
-  const bool is_signed = stage.mode == RequantMode::symmetric;
-  const std::int32_t zero_point = is_signed ? 0 : stage.zero_point;
+                    BoundedChannel bounded, RequantMode mode, const Isa& isa) {
+  const bool is_signed = mode == RequantMode::floating_signed || mode == RequantMode::precise_signed;
+  const std::int32_t zero_point = mode == RequantMode::floating ? stage.zero_point : 0;
   block.scale[lane] = 0;
+  block.scale_low[lane] = 0;
   block.offset[lane] = static_cast<float>(zero_point);
   if (bounded.channel < 0 || requant.multiplier[bounded.channel] == 0) return true;
-  const double multiplier = requant.multiplier[bounded.channel];
+  const std::int32_t multiplier = requant.multiplier[bounded.channel];
   const std::int32_t right = -requant.shift[bounded.channel];
-  if (isa.float_is_exact == nullptr) return false;
+  if (isa.float_is_exact == nullptr || right < 1) return false;
   const double unit = std::ldexp(1.0, 31 + right);
-  const double round = std::ldexp(1.0, 30) + std::ldexp(1.0, 30 + right);
-  FloatProof proof{.step = unit / multiplier, .start = -round / multiplier, .zero_point = zero_point};
+  const double half = std::ldexp(1.0, 30 + right), first_half = std::ldexp(1.0, 30);
+  FloatProof proof{.mode = mode,
+                   .step = unit / multiplier,
+                   .start = -(half + first_half) / multiplier,
+                   .start_below = -(half - first_half) / multiplier,
+                   .zero_point = zero_point};
   // Steps that no sum reaches do not matter, but for the first of them, which must not come too early.
   const double reached = std::floor((static_cast<double>(bounded.sum_bound) - proof.start) / proof.step) + 1;
-  std::int32_t steps = stage.clamp_max - stage.zero_point;
-  if (is_signed) steps = std::max(steps, stage.zero_point - stage.clamp_min);  // the negative side is its mirror image
-  proof.step_count = static_cast<std::int32_t>(std::min<double>(steps, reached));
+  const std::int32_t above = stage.clamp_max - stage.zero_point;
+  const std::int32_t below = is_signed ? stage.zero_point - stage.clamp_min : 0;
+  const auto within_reach = [&](std::int32_t steps) {
+    return static_cast<std::int32_t>(std::min<double>(steps, reached));
+  };
   // A channel whose sums never reach the first step (quantisers leave such dead ones) is constant.
   if (reached <= 1 && static_cast<double>(bounded.sum_bound) < proof.step + proof.start - 1) return true;
+  if (is_precise(mode)) {
+    proof.last_step = within_reach(above);
+    proof.first_step = 1 - within_reach(below);
+    // Sums beyond are no single-precision numbers any more, and a double cannot place a step of theirs exactly enough.
+    if (proof.step * std::max(proof.last_step, 1 - proof.first_step) >= std::ldexp(1.0, 24)) return false;
+    constexpr std::int32_t kLowBits = 0x7F;  // leaves 24 of 31
+    const double factor = is_signed ? 2 : 1;
+    proof.scale = static_cast<float>((multiplier & ~kLowBits) / unit * factor);
+    proof.scale_low = static_cast<float>((multiplier & kLowBits) / unit * factor);
+    proof.offset = static_cast<float>(is_signed ? 2 * first_half / unit : (half + first_half) / unit);
+    if (!isa.float_is_exact(proof)) return false;
+    block.scale[lane] = proof.scale;
+    block.scale_low[lane] = proof.scale_low;
+    block.offset[lane] = proof.offset;
+    return true;
+  }
+  proof.last_step = within_reach(std::max(above, below));  // the negative side is its mirror image
   // Beyond 2^21 a double cannot place a step between integers to within 1 / multiplier any more.
-  if (proof.step * proof.step_count >= std::ldexp(1.0, 21)) return false;
+  if (proof.step * proof.last_step >= std::ldexp(1.0, 21)) return false;
   const auto scale = static_cast<float>(multiplier / unit);
-  const auto offset = static_cast<float>(zero_point + ((round / unit) - 0.5));
+  const auto offset = static_cast<float>(zero_point + (first_half / unit));
   const float scale_ulp = std::nextafter(scale, 1.0F) - scale;
   const float offset_ulp = std::nextafter(std::abs(offset), std::numeric_limits<float>::max()) - std::abs(offset);
   for (const auto& [scale_steps, offset_steps] : kFloatCandidates) {

@@ -24,9 +24,12 @@ struct BoundedChannel {
   std::int64_t sum_bound = 0;
 };
 
-/// Fills the single-precision constants of a lane of a rectified or symmetric layer; false where no candidate is proven
-/// exact. Which layers are worth the proof is the drivers' choice.
+/// Forms in single precision to try for a layer, the cheapest first. Which layers are worth the proof is the drivers'
+/// choice.
+[[nodiscard]] std::span<const RequantMode> float_modes(const OutputStage& stage);
+
+/// Fills the constants of a lane for a form in single precision; false where no candidate is proven exact.
 [[nodiscard]] bool set_float_lane(RequantBlock& block, std::size_t lane, const Requant& requant,
-                                  const OutputStage& stage, BoundedChannel bounded, const Isa& isa);
+                                  const OutputStage& stage, BoundedChannel bounded, RequantMode mode, const Isa& isa);
 
 }  // namespace wayside::accel::cpu

@@ -43,7 +43,9 @@ inline void table_sum_all(const TableSumArgs& args) {
 inline void table_sum(const TableSumArgs& args) {
   switch (args.stage.mode) {
     case RequantMode::floating:
-    case RequantMode::floating_signed: return;  // no such stage
+    case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed: return;  // no such stage
     case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
     case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
     case RequantMode::general: table_sum_all<RequantMode::general>(args); return;
@@ -71,34 +73,49 @@ void replace_bytes(std::uint8_t* bytes, std::size_t count, const std::uint8_t* t
   for (; i < count; ++i) bytes[i] = table[bytes[i]];
 }
 
-/// ceil(n * step + start) for four n; `doubt` collects those too near to an integer.
+/// Where the exact form steps to each of four n; `doubt` collects those too near to an integer.
 inline __m128i step_position(__m256d n, const FloatProof& proof, __m256d& doubt) {
-  const __m256d position = _mm256_fmadd_pd(n, _mm256_set1_pd(proof.step), _mm256_set1_pd(proof.start));
+  const __m256d start = _mm256_blendv_pd(_mm256_set1_pd(proof.start_below), _mm256_set1_pd(proof.start),
+                                         _mm256_cmp_pd(n, _mm256_setzero_pd(), _CMP_GT_OQ));
+  const __m256d position = _mm256_fmadd_pd(n, _mm256_set1_pd(proof.step), start);
   const __m256d distance =
       _mm256_sub_pd(position, _mm256_round_pd(position, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   const __m256d magnitude = _mm256_andnot_pd(_mm256_set1_pd(-0.0), distance);
-  // Positions stay below 2^21: three roundings of 2^-33 each, with room to spare.
+  // Positions stay below 2^24: three roundings of 2^-29 each, with room to spare.
   doubt = _mm256_or_pd(doubt, _mm256_cmp_pd(magnitude, _mm256_set1_pd(0x1p-27), _CMP_LT_OQ));
   return _mm256_cvttpd_epi32(_mm256_ceil_pd(position));
 }
 
+/// The value of the form without the output zero point, which `floating` alone has in its offset.
+inline I form_value(const FloatProof& proof, I sums) {
+  const __m256 scale = _mm256_set1_ps(proof.scale), offset = _mm256_set1_ps(proof.offset);
+  const __m256 x = _mm256_cvtepi32_ps(sums);
+  if (!is_precise(proof.mode)) {
+    const I value = _mm256_cvtps_epi32(_mm256_fmadd_ps(x, scale, offset));
+    return _mm256_sub_epi32(value, _mm256_set1_epi32(proof.zero_point));
+  }
+  const bool is_signed = proof.mode == RequantMode::precise_signed;
+  const __m256 sign = _mm256_set1_ps(is_signed ? -0.0F : 0.0F);
+  const __m256 low = _mm256_fmadd_ps(x, _mm256_set1_ps(proof.scale_low), _mm256_or_ps(_mm256_and_ps(x, sign), offset));
+  const I value = _mm256_cvtps_epi32(_mm256_fmadd_ps(x, scale, low));
+  return is_signed ? _mm256_srai_epi32(_mm256_add_epi32(value, _mm256_set1_epi32(1)), 1) : value;
+}
+
 inline bool float_is_exact(const FloatProof& proof) {
-  const __m256 scale = _mm256_set1_ps(proof.scale);
-  const __m256 offset = _mm256_set1_ps(proof.offset);
-  const auto value = [&](I x) { return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(x), scale, offset)); };
-  const I last = _mm256_set1_epi32(proof.step_count);
+  const RoundDown rounding(is_precise(proof.mode));
+  const I last = _mm256_set1_epi32(proof.last_step);
   const I one = _mm256_set1_epi32(1);
   __m256d doubt = _mm256_setzero_pd();
   I wrong = _mm256_setzero_si256();
-  for (std::int32_t first = 1; first <= proof.step_count; first += 8) {
+  for (std::int32_t first = proof.first_step; first <= proof.last_step; first += 8) {
     I n = _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     n = _mm256_min_epi32(n, last);
     const __m128i low = step_position(_mm256_cvtepi32_pd(_mm256_castsi256_si128(n)), proof, doubt);
     const __m128i high = step_position(_mm256_cvtepi32_pd(_mm256_extracti128_si256(n, 1)), proof, doubt);
     const I x = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-    const I wanted = _mm256_add_epi32(n, _mm256_set1_epi32(proof.zero_point));
-    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(wanted, value(x)));
-    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(value(_mm256_sub_epi32(x, one)), _mm256_sub_epi32(wanted, one)));
+    const I before = form_value(proof, _mm256_sub_epi32(x, one));
+    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(n, form_value(proof, x)));
+    wrong = _mm256_or_si256(wrong, _mm256_cmpgt_epi32(before, _mm256_sub_epi32(n, one)));
     if (_mm256_testz_si256(wrong, wrong) == 0) return false;
   }
   return _mm256_movemask_pd(doubt) == 0;

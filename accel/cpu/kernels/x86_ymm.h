@@ -32,6 +32,21 @@ inline const T* opaque(const T* pointer) {
   return pointer;
 }
 
+/// While it lives, single precision is rounded towards minus infinity if `on`: the precise forms.
+class RoundDown {
+ public:
+  explicit RoundDown(bool on) : before_(_mm_getcsr()) {
+    if (on) _mm_setcsr((before_ & ~kRounding) | kDown);
+  }
+  ~RoundDown() { _mm_setcsr(before_); }
+  RoundDown(const RoundDown&) = delete;
+  RoundDown& operator=(const RoundDown&) = delete;
+
+ private:
+  static constexpr unsigned kRounding = 0x6000, kDown = 0x2000;  // MXCSR.RC
+  unsigned before_;
+};
+
 /// Sums of lanes [lane, lane + 8) of kCount pixels to scaled values, in place, in order; the zero point is in them only
 /// where kMode is floating. The constants are loaded once for all pixels.
 template <RequantMode kMode, int kCount>
@@ -55,6 +70,21 @@ inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::si
       const __m256 x = _mm256_cvtepi32_ps(sums[i]);
       const __m256 half = _mm256_or_ps(_mm256_and_ps(x, sign), offset);
       sums[i] = _mm256_cvtps_epi32(_mm256_fmadd_ps(x, scale, half));
+    }
+    return;
+  }
+  if constexpr (is_precise(kMode)) {
+    const __m256 scale = _mm256_loadu_ps(&block.scale[lane]);
+    const __m256 scale_low = _mm256_loadu_ps(&block.scale_low[lane]);
+    const __m256 offset = _mm256_loadu_ps(&block.offset[lane]);
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) {
+      const __m256 x = _mm256_cvtepi32_ps(sums[i]);
+      __m256 start = offset;
+      if constexpr (kMode == RequantMode::precise_signed) {
+        start = _mm256_or_ps(_mm256_and_ps(x, _mm256_set1_ps(-0.0F)), offset);
+      }
+      sums[i] = _mm256_cvtps_epi32(_mm256_fmadd_ps(x, scale, _mm256_fmadd_ps(x, scale_low, start)));
     }
     return;
   }
@@ -98,6 +128,10 @@ struct StageVectors {
 
 template <RequantMode kMode>
 inline I to_bytes(I words_a, I words_b, const StageVectors& stage) {
+  if constexpr (kMode == RequantMode::precise_signed) {
+    words_a = _mm256_srai_epi16(_mm256_adds_epi16(words_a, _mm256_set1_epi16(1)), 1);
+    words_b = _mm256_srai_epi16(_mm256_adds_epi16(words_b, _mm256_set1_epi16(1)), 1);
+  }
   if constexpr (kMode != RequantMode::floating) {
     words_a = _mm256_adds_epi16(words_a, stage.zero_point);
     words_b = _mm256_adds_epi16(words_b, stage.zero_point);
@@ -194,7 +228,13 @@ inline void finish_tile_any(const GemmArgs& args, const StageVectors& stage, I (
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
-  switch (block_mode(*block, args.stage.mode)) {
+  switch (block->mode) {
+    case RequantMode::precise:
+      finish_tile<RequantMode::precise, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
+    case RequantMode::precise_signed:
+      finish_tile<RequantMode::precise_signed, kRows>(sums, block, stage, out, args.out_stride, left);
+      return;
     case RequantMode::floating_signed:
       finish_tile<RequantMode::floating_signed, kRows>(sums, block, stage, out, args.out_stride, left);
       return;
@@ -303,6 +343,7 @@ void gemm_column(const GemmArgs& args, const StageVectors& stage, std::size_t ch
 
 template <class Dot>
 void gemm(const GemmArgs& args) {
+  const RoundDown rounding(args.stage.round_down);
   const StageVectors stage(args.stage);
   std::size_t channel = 0;
   if (args.row_count == 1) {

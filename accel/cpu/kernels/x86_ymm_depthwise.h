@@ -120,6 +120,7 @@ inline void depthwise_row_any(const DepthwiseArgs& args, const StageVectors& sta
 template <class Dot, int kVectors>
 void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, std::size_t channel) {
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
+  const RoundDown rounding(is_precise(block->mode));
   const std::size_t tap_bytes = args.group_count * 4;  // of one channel and set
   const std::byte* weights =
       args.weights + (channel * args.packed_variants * args.kernel_w * tap_bytes * args.packed_sets);
@@ -128,8 +129,12 @@ void depthwise_block(const DepthwiseArgs& args, const StageVectors& stage, const
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
-    switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
-      case RequantMode::floating_signed: break;  // depthwise layers that are not rectified are rare
+    switch (block->mode) {
+      case RequantMode::floating_signed:
+      case RequantMode::precise_signed: break;  // depthwise layers that are not rectified are rare
+      case RequantMode::precise:
+        depthwise_row_any<Dot, RequantMode::precise, kVectors>(args, stage, weights, block, out, left);
+        break;
       case RequantMode::floating:
         depthwise_row_any<Dot, RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
         break;

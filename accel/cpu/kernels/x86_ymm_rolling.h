@@ -201,7 +201,7 @@ inline void rolling_block_of(const DepthwiseArgs& args, const StageVectors& stag
 template <class Dot, int kVectors>
 bool rolling_block(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, const std::byte* weights,
                    const RequantBlock* block, std::size_t channel) {
-  const RequantMode mode = block->floating != 0 ? RequantMode::floating : args.stage.mode;
+  const RequantMode mode = block->mode;
   if (block->set_count == 2) {
     if constexpr (Dot::kSlots == 4) {
       if (mode != RequantMode::floating) return false;
@@ -211,7 +211,11 @@ bool rolling_block(const DepthwiseArgs& args, const StageVectors& stage, const D
     return false;
   }
   switch (mode) {
-    case RequantMode::floating_signed: return false;
+    case RequantMode::floating_signed:
+    case RequantMode::precise_signed: return false;
+    case RequantMode::precise:
+      rolling_block_of<Dot, RequantMode::precise, kVectors, 1>(args, stage, dot, weights, block, channel);
+      return true;
     case RequantMode::floating:
       rolling_block_of<Dot, RequantMode::floating, kVectors, 1>(args, stage, dot, weights, block, channel);
       return true;

@@ -37,6 +37,23 @@ inline void scale_wide(Z (&sums)[kCount], const RequantBlock* constants) {
     }
     return;
   }
+  if constexpr (is_precise(kMode)) {
+    constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+    const __m512 scale = _mm512_loadu_ps(block.scale.data());
+    const __m512 scale_low = _mm512_loadu_ps(block.scale_low.data());
+    const __m512 offset = _mm512_loadu_ps(block.offset.data());
+#pragma GCC unroll 12
+    for (int i = 0; i < kCount; ++i) {
+      const __m512 x = _mm512_cvt_roundepi32_ps(sums[i], kDown);
+      __m512 start = offset;
+      if constexpr (kMode == RequantMode::precise_signed) {
+        start = _mm512_or_ps(_mm512_and_ps(x, _mm512_set1_ps(-0.0F)), offset);
+      }
+      const __m512 low = _mm512_fmadd_round_ps(x, scale_low, start, kDown);
+      sums[i] = _mm512_cvt_roundps_epi32(_mm512_fmadd_round_ps(x, scale, low, kDown), kDown);
+    }
+    return;
+  }
   const Z multiplier = load_wide(block.multiplier.data());
   const Z multiplier_odd = load_wide(block.multiplier_odd.data());
   const Z round_even = load_wide(block.round_even.data());
@@ -83,6 +100,10 @@ template <RequantMode kMode>
 inline Z to_bytes(Z a, Z b, Z c, Z d, const WideStage& stage) {
   Z first = _mm512_packs_epi32(a, b);
   Z second = _mm512_packs_epi32(c, d);
+  if constexpr (kMode == RequantMode::precise_signed) {
+    first = _mm512_srai_epi16(_mm512_adds_epi16(first, _mm512_set1_epi16(1)), 1);
+    second = _mm512_srai_epi16(_mm512_adds_epi16(second, _mm512_set1_epi16(1)), 1);
+  }
   if constexpr (kMode != RequantMode::floating) {
     first = _mm512_adds_epi16(first, stage.zero_point);
     second = _mm512_adds_epi16(second, stage.zero_point);

@@ -71,8 +71,12 @@ void depthwise_block_wide(const DepthwiseArgs& args, const WideStage& stage, con
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
-    switch (block->floating != 0 ? RequantMode::floating : args.stage.mode) {
-      case RequantMode::floating_signed: break;  // depthwise layers that are not rectified are rare
+    switch (block->mode) {
+      case RequantMode::floating_signed:
+      case RequantMode::precise_signed: break;  // depthwise layers that are not rectified are rare
+      case RequantMode::precise:
+        depthwise_row_wide_any<RequantMode::precise, kVectors>(args, stage, weights, block, out, left);
+        break;
       case RequantMode::floating:
         depthwise_row_wide_any<RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
         break;
