@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "accel/cpu/kernels/arm_requant.h"
 #include "accel/cpu/kernels/isa.h"
@@ -34,7 +35,25 @@ struct TilePlace {
   std::size_t count;  ///< channels left, from the tile's first
 };
 
-/// Scales, narrows and stores kRows pixels of kVectors * 4 channels.
+/// The first place.count bytes of each row, where that is less than a vector.
+template <class Bytes, std::size_t kRows>
+[[gnu::noinline]] void store_some(const Bytes (&bytes)[kRows], const TilePlace& place) {
+  for (std::size_t r = 0; r < kRows; ++r) std::memcpy(place.out + (r * place.stride), &bytes[r], place.count);
+}
+
+template <class Bytes, std::size_t kRows>
+inline void store_rows(const Bytes (&bytes)[kRows], const TilePlace& place) {
+  if (place.count < sizeof(Bytes)) {
+    store_some(bytes, place);
+    return;
+  }
+  std::uint8_t* out = place.out;
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < kRows; ++r, out += place.stride) store(out, bytes[r]);
+}
+
+/// Scales, narrows and stores kRows pixels of kVectors * 4 channels. Nothing is stored before all is read: a store of
+/// bytes would have the constants read again.
 template <RequantMode kMode, int kVectors, int kRows>
 inline void finish_tile(int32x4_t (&sums)[kRows][kVectors], const RequantBlock& block, const StageVectors& stage,
                         const TilePlace& place) {
@@ -44,16 +63,17 @@ inline void finish_tile(int32x4_t (&sums)[kRows][kVectors], const RequantBlock& 
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) sums[r][v] = scale(sums[r][v]);
   }
-  std::uint8_t* out = place.out;
+  std::conditional_t<kVectors == 4, int8x16_t, int8x8_t> bytes[kRows];
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r, out += place.stride) {
+  for (int r = 0; r < kRows; ++r) {
     if constexpr (kVectors == 4) {
-      const int8x16_t bytes = stage.narrow(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
-      store_some(out, bytes, place.count);
+      bytes[r] = stage.saturated(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
     } else {
-      store_some(out, stage.narrow(sums[r][0], sums[r][1]), place.count);
+      bytes[r] = stage.saturated(sums[r][0], sums[r][1]);
     }
   }
+  stage.clamp(bytes);
+  store_rows(bytes, place);
 }
 
 template <class Dot, RequantMode kMode, int kVectors, int kRows>

@@ -52,18 +52,37 @@ class StageVectors {
         saturates_(stage.clamp_min == -128 && stage.clamp_max == 127 && stage.flip == 0) {}
 
   [[nodiscard]] int8x16_t narrow(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) const {
-    const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point_);
-    const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero_point_);
-    const int8x16_t bytes = vqmovn_high_s16(vqmovn_s16(low), high);
-    // Narrowing saturates: the usual layer needs no more.
-    if (saturates_) return bytes;
-    return veorq_s8(vminq_s8(vmaxq_s8(bytes, clamp_min_), clamp_max_), flip_);
+    int8x16_t bytes[1] = {saturated(a, b, c, d)};
+    clamp(bytes);
+    return bytes[0];
   }
   [[nodiscard]] int8x8_t narrow(int32x4_t a, int32x4_t b) const {
-    const int8x8_t bytes = vqmovn_s16(vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point_));
-    if (saturates_) return bytes;
-    const int8x8_t clamped = vmin_s8(vmax_s8(bytes, vget_low_s8(clamp_min_)), vget_low_s8(clamp_max_));
-    return veor_s8(clamped, vget_low_s8(flip_));
+    int8x8_t bytes[1] = {saturated(a, b)};
+    clamp(bytes);
+    return bytes[0];
+  }
+
+  /// Before the clamps, which are left out for a usual layer: narrowing saturates.
+  [[nodiscard]] int8x16_t saturated(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) const {
+    const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point_);
+    const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero_point_);
+    return vqmovn_high_s16(vqmovn_s16(low), high);
+  }
+  [[nodiscard]] int8x8_t saturated(int32x4_t a, int32x4_t b) const {
+    return vqmovn_s16(vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point_));
+  }
+  template <std::size_t kCount>
+  void clamp(int8x16_t (&bytes)[kCount]) const {
+    if (saturates_) return;
+#pragma GCC unroll 12
+    for (int8x16_t& some : bytes) some = veorq_s8(vminq_s8(vmaxq_s8(some, clamp_min_), clamp_max_), flip_);
+  }
+  template <std::size_t kCount>
+  void clamp(int8x8_t (&bytes)[kCount]) const {
+    if (saturates_) return;
+    const int8x8_t least = vget_low_s8(clamp_min_), most = vget_low_s8(clamp_max_), flip = vget_low_s8(flip_);
+#pragma GCC unroll 12
+    for (int8x8_t& some : bytes) some = veor_s8(vmin_s8(vmax_s8(some, least), most), flip);
   }
 
  private:
@@ -91,28 +110,8 @@ class StageVectors {
   for (; i < count; ++i) bytes[i] = table[bytes[i]];
 }
 
-/// The first min(count, 16) bytes.
-inline void store_some(std::uint8_t* to, int8x16_t bytes, std::size_t count) {
-  auto* at = reinterpret_cast<std::int8_t*>(to);
-  if (count >= kBlockLanes) {
-    vst1q_s8(at, bytes);
-    return;
-  }
-  std::int8_t buffer[kBlockLanes];
-  vst1q_s8(buffer, bytes);
-  std::memcpy(to, buffer, count);
-}
-
-/// The first min(count, 8) bytes.
-inline void store_some(std::uint8_t* to, int8x8_t bytes, std::size_t count) {
-  if (count >= kHalfBlock) {
-    vst1_s8(reinterpret_cast<std::int8_t*>(to), bytes);
-    return;
-  }
-  std::int8_t buffer[kHalfBlock];
-  vst1_s8(buffer, bytes);
-  std::memcpy(to, buffer, count);
-}
+inline void store(std::uint8_t* to, int8x16_t bytes) { vst1q_s8(reinterpret_cast<std::int8_t*>(to), bytes); }
+inline void store(std::uint8_t* to, int8x8_t bytes) { vst1_s8(reinterpret_cast<std::int8_t*>(to), bytes); }
 
 }  // namespace
 }  // namespace wayside::accel::cpu

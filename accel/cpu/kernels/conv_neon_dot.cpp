@@ -22,8 +22,9 @@ class SignedDot {
   [[gnu::always_inline]] static void add_products(int32x4_t (&sums)[kRows][kVectors],
                                                   const std::uint8_t* const (&rows)[kRows], const std::byte* weights,
                                                   std::size_t k_bytes) {
+    const std::size_t whole = k_bytes / 16 * 16;
     std::size_t k = 0;
-    for (; k + 16 <= k_bytes; k += 16, weights += 4 * kGroupBytes) {
+    for (; k != whole; k += 16, weights += 4 * kGroupBytes) {
       int8x16_t a[kRows];
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) a[r] = vreinterpretq_s8_u8(vld1q_u8(rows[r] + k));

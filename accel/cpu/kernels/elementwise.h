@@ -18,7 +18,7 @@ namespace wayside::accel::cpu {
 struct LinearSum {
   std::int16_t high_a = 0, low_a = 0, high_b = 0, low_b = 0;
   std::int32_t offset = 0;
-  std::int32_t shift = 0;
+  std::int32_t shift = 0;  ///< 16 to 23
 };
 
 /// Nothing unless the form gives the table sum's result for every pair of bytes: pairs whose result is so near to a
@@ -33,6 +33,18 @@ struct LinearSumArgs {
   LinearSum form;
   std::int8_t clamp_min = -128, clamp_max = 127;
   std::uint8_t flip = 0;  ///< 0x80 for unsigned bytes, on both sides
+};
+
+/// out[i] = stage(table_a[a[i]] + table_b[b[i]]), i in [0, count); all lanes of `requant` are alike.
+struct TableSumArgs {
+  const std::uint8_t* a = nullptr;
+  const std::uint8_t* b = nullptr;
+  std::uint8_t* out = nullptr;
+  std::size_t count = 0;
+  const std::int32_t* table_a = nullptr;
+  const std::int32_t* table_b = nullptr;
+  const RequantBlock* requant = nullptr;
+  OutputStage stage;
 };
 
 /// out[i] = stage((a[i] - zero_a) * (b[i] - zero_b)), bytes ^ flip as s8; all lanes of `requant` are alike.
@@ -58,6 +70,7 @@ struct alignas(64) LookupRows {
 struct ElementwiseIsa {
   void (*lookup)(const LookupRows& rows, const std::uint8_t* in, std::uint8_t* out, std::size_t count) = nullptr;
   void (*linear_sum)(const LinearSumArgs& args) = nullptr;
+  void (*table_sum)(const TableSumArgs& args) = nullptr;
   void (*product)(const ProductArgs& args) = nullptr;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise loops for AVX2: table lookup by shuffles, sums by 16-bit products, products with exact requantisation.
+// Elementwise loops for AVX2: table lookup by shuffles, sums by 16-bit products or gathered tables, products.
 #include "accel/cpu/kernels/elementwise.h"
 #include "accel/cpu/kernels/x86_ymm.h"
 
@@ -90,6 +90,39 @@ void linear_sum(const LinearSumArgs& args) {
   });
 }
 
+/// Eight sums of table values.
+inline I table_sum_8(const TableSumArgs& args, const std::uint8_t* a, const std::uint8_t* b) {
+  const I index_a = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(a)));
+  const I index_b = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(b)));
+  return _mm256_add_epi32(_mm256_i32gather_epi32(args.table_a, index_a, 4),
+                          _mm256_i32gather_epi32(args.table_b, index_b, 4));
+}
+
+template <RequantMode kMode>
+void table_sum_all(const TableSumArgs& args) {
+  const StageVectors stage(args.stage);
+  for_each_vector(args, [&](const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
+    I sums[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sums[i] = table_sum_8(args, a + (8 * i), b + (8 * i));
+    scale_sums<kMode, 4>(sums, args.requant, 0);
+    const I bytes = to_bytes<kMode>(_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3]), stage);
+    store(out, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+  });
+}
+
+void table_sum(const TableSumArgs& args) {
+  switch (args.stage.mode) {
+    case RequantMode::floating:
+    case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed: return;  // no such stages
+    case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
+    case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
+    case RequantMode::general: table_sum_all<RequantMode::general>(args); return;
+  }
+}
+
 template <RequantMode kMode>
 void product_all(const ProductArgs& args) {
   const StageVectors stage(args.stage);
@@ -129,6 +162,8 @@ void product(const ProductArgs& args) {
 
 }  // namespace
 
-ElementwiseIsa elementwise_avx2() { return {.lookup = lookup, .linear_sum = linear_sum, .product = product}; }
+ElementwiseIsa elementwise_avx2() {
+  return {.lookup = lookup, .linear_sum = linear_sum, .table_sum = table_sum, .product = product};
+}
 
 }  // namespace wayside::accel::cpu

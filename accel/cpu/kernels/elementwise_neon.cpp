@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise loops for NEON: table lookup and sums by 16-bit products.
+// Elementwise loops for NEON: table lookup, sums by 16-bit products or by table, products.
+#include "accel/cpu/kernels/elementwise.h"
+
 #include <arm_neon.h>
 
 #include <cstring>
 
-#include "accel/cpu/kernels/elementwise.h"
+#include "accel/cpu/kernels/arm_requant.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -28,58 +30,140 @@ void lookup(const LookupRows& rows, const std::uint8_t* in, std::uint8_t* out, s
   for (; i < count; ++i) out[i] = rows.answers[in[i]];
 }
 
+/// Calls body(a, b, out) for whole vectors, the rest through buffers.
+template <class Args, class Body>
+inline void for_each_vector(const Args& args, const Body& body) {
+  const std::uint8_t *a = args.a, *b = args.b;
+  std::uint8_t* out = args.out;
+  const std::size_t rest = args.count % kBytes, whole = args.count - rest;
+  for (std::size_t i = 0; i < whole; i += kBytes) body(a + i, b + i, out + i);
+  if (rest == 0) return;
+  std::uint8_t buffer[3][kBytes] = {};
+  std::memcpy(buffer[0], a + whole, rest);
+  std::memcpy(buffer[1], b + whole, rest);
+  body(buffer[0], buffer[1], buffer[2]);
+  std::memcpy(out + whole, buffer[2], rest);
+}
+
+inline int8x16_t load(const std::uint8_t* from, uint8x16_t flip) {
+  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from), flip));
+}
+
 struct SumVectors {
-  int16x4_t high_a, low_a, high_b, low_b;
-  int32x4_t offset, right;
-  int8x16_t least, most;
-  uint8x16_t flip;
+  int16x8_t high_a, low_a, high_b, low_b;
+  int32x4_t offset;
+  int16x8_t right;
 };
 
-inline int32x4_t scaled(const SumVectors& v, int16x4_t a, int16x4_t b) {
-  const int32x4_t fine = vshrq_n_s32(vmlal_s16(vmull_s16(a, v.low_a), b, v.low_b), 15);
-  const int32x4_t coarse = vmlal_s16(vmlal_s16(v.offset, a, v.high_a), b, v.high_b);
-  return vshlq_s32(vaddq_s32(coarse, fine), v.right);
+/// Eight sums; a and b are bytes times 256. The first 16 bits of the shift come with the addition of the offset.
+inline int16x8_t sum_8(const SumVectors& v, int16x8_t a, int16x8_t b) {
+  const int16x4_t a_low = vget_low_s16(a), b_low = vget_low_s16(b);
+  const int32x4_t fine_0 = vmlal_s16(vmull_s16(a_low, vget_low_s16(v.low_a)), b_low, vget_low_s16(v.low_b));
+  const int32x4_t fine_1 = vmlal_high_s16(vmull_high_s16(a, v.low_a), b, v.low_b);
+  const int32x4_t coarse_0 = vmlal_s16(vmull_s16(a_low, vget_low_s16(v.high_a)), b_low, vget_low_s16(v.high_b));
+  const int32x4_t coarse_1 = vmlal_high_s16(vmull_high_s16(a, v.high_a), b, v.high_b);
+  const int16x4_t sum_0 = vaddhn_s32(vsraq_n_s32(coarse_0, fine_0, 15), v.offset);
+  return vshlq_s16(vaddhn_high_s32(sum_0, vsraq_n_s32(coarse_1, fine_1, 15), v.offset), v.right);
 }
 
-inline int8x8_t sum_8(const SumVectors& v, int8x8_t a, int8x8_t b) {
-  const int16x8_t wide_a = vshlq_n_s16(vmovl_s8(a), 8), wide_b = vshlq_n_s16(vmovl_s8(b), 8);
-  const int32x4_t low = scaled(v, vget_low_s16(wide_a), vget_low_s16(wide_b));
-  const int32x4_t high = scaled(v, vget_high_s16(wide_a), vget_high_s16(wide_b));
-  return vqmovn_s16(vcombine_s16(vqmovn_s32(low), vqmovn_s32(high)));
-}
-
-inline void sum_16(const SumVectors& v, const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
-  const int8x16_t bytes_a = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(a), v.flip));
-  const int8x16_t bytes_b = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(b), v.flip));
-  const int8x16_t sums = vcombine_s8(sum_8(v, vget_low_s8(bytes_a), vget_low_s8(bytes_b)),
-                                     sum_8(v, vget_high_s8(bytes_a), vget_high_s8(bytes_b)));
-  const int8x16_t clamped = vminq_s8(vmaxq_s8(sums, v.least), v.most);
-  vst1q_u8(out, veorq_u8(vreinterpretq_u8_s8(clamped), v.flip));
+template <bool kSaturates>
+void linear_sum_all(const LinearSumArgs& args) {
+  const auto& form = args.form;
+  const SumVectors v{.high_a = vdupq_n_s16(form.high_a),
+                     .low_a = vdupq_n_s16(form.low_a),
+                     .high_b = vdupq_n_s16(form.high_b),
+                     .low_b = vdupq_n_s16(form.low_b),
+                     .offset = vdupq_n_s32(form.offset),
+                     .right = vdupq_n_s16(static_cast<std::int16_t>(16 - form.shift))};
+  const int8x16_t least = vdupq_n_s8(args.clamp_min), most = vdupq_n_s8(args.clamp_max);
+  const uint8x16_t flip = vdupq_n_u8(kSaturates ? 0 : args.flip);
+  for_each_vector(args, [&](const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
+    const int8x16_t bytes_a = load(a, flip), bytes_b = load(b, flip);
+    const int16x8_t low = sum_8(v, vshll_n_s8(vget_low_s8(bytes_a), 8), vshll_n_s8(vget_low_s8(bytes_b), 8));
+    const int16x8_t high = sum_8(v, vshll_high_n_s8(bytes_a, 8), vshll_high_n_s8(bytes_b, 8));
+    int8x16_t sums = vqmovn_high_s16(vqmovn_s16(low), high);
+    if constexpr (!kSaturates) sums = vminq_s8(vmaxq_s8(sums, least), most);
+    vst1q_u8(out, veorq_u8(vreinterpretq_u8_s8(sums), flip));
+  });
 }
 
 void linear_sum(const LinearSumArgs& args) {
-  const auto& form = args.form;
-  const SumVectors v{.high_a = vdup_n_s16(form.high_a),
-                     .low_a = vdup_n_s16(form.low_a),
-                     .high_b = vdup_n_s16(form.high_b),
-                     .low_b = vdup_n_s16(form.low_b),
-                     .offset = vdupq_n_s32(form.offset),
-                     .right = vdupq_n_s32(-form.shift),
-                     .least = vdupq_n_s8(args.clamp_min),
-                     .most = vdupq_n_s8(args.clamp_max),
-                     .flip = vdupq_n_u8(args.flip)};
-  std::size_t i = 0;
-  for (; i + kBytes <= args.count; i += kBytes) sum_16(v, args.a + i, args.b + i, args.out + i);
-  if (i == args.count) return;
-  std::uint8_t rest[3][kBytes] = {};
-  std::memcpy(rest[0], args.a + i, args.count - i);
-  std::memcpy(rest[1], args.b + i, args.count - i);
-  sum_16(v, rest[0], rest[1], rest[2]);
-  std::memcpy(args.out + i, rest[2], args.count - i);
+  // Narrowing saturates: the usual sum of signed bytes needs no clamps.
+  if (args.flip == 0 && args.clamp_min == -128 && args.clamp_max == 127) {
+    linear_sum_all<true>(args);
+  } else {
+    linear_sum_all<false>(args);
+  }
+}
+
+/// Four values of a table, lane by lane: there is no gather.
+inline int32x4_t values_4(const std::int32_t* table, const std::uint8_t* bytes) {
+  int32x4_t values = vld1q_dup_s32(table + bytes[0]);
+  values = vld1q_lane_s32(table + bytes[1], values, 1);
+  values = vld1q_lane_s32(table + bytes[2], values, 2);
+  return vld1q_lane_s32(table + bytes[3], values, 3);
+}
+
+template <RequantMode kMode>
+void table_sum_all(const TableSumArgs& args) {
+  const StageVectors stage(args.stage);
+  const ScaleVectors<kMode> scale(*args.requant, 0);
+  for_each_vector(args, [&](const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
+    int32x4_t sums[4];
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < 4; ++i) {
+      sums[i] = scale(vaddq_s32(values_4(args.table_a, a + (4 * i)), values_4(args.table_b, b + (4 * i))));
+    }
+    vst1q_s8(reinterpret_cast<std::int8_t*>(out), stage.narrow(sums[0], sums[1], sums[2], sums[3]));
+  });
+}
+
+void table_sum(const TableSumArgs& args) {
+  switch (args.stage.mode) {
+    case RequantMode::floating:
+    case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed: return;  // no such stages
+    case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
+    case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
+    case RequantMode::general: table_sum_all<RequantMode::general>(args); return;
+  }
+}
+
+template <RequantMode kMode>
+void product_all(const ProductArgs& args) {
+  const StageVectors stage(args.stage);
+  const ScaleVectors<kMode> scale(*args.requant, 0);
+  const uint8x16_t flip = vdupq_n_u8(args.flip);
+  const int16x8_t zero_a = vdupq_n_s16(args.zero_a), zero_b = vdupq_n_s16(args.zero_b);
+  for_each_vector(args, [&](const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out) {
+    const int8x16_t bytes_a = load(a, flip), bytes_b = load(b, flip);
+    const int16x8_t a_0 = vsubq_s16(vmovl_s8(vget_low_s8(bytes_a)), zero_a);
+    const int16x8_t b_0 = vsubq_s16(vmovl_s8(vget_low_s8(bytes_b)), zero_b);
+    const int16x8_t a_1 = vsubq_s16(vmovl_high_s8(bytes_a), zero_a), b_1 = vsubq_s16(vmovl_high_s8(bytes_b), zero_b);
+    const int8x16_t bytes =
+        stage.narrow(scale(vmull_s16(vget_low_s16(a_0), vget_low_s16(b_0))), scale(vmull_high_s16(a_0, b_0)),
+                     scale(vmull_s16(vget_low_s16(a_1), vget_low_s16(b_1))), scale(vmull_high_s16(a_1, b_1)));
+    vst1q_s8(reinterpret_cast<std::int8_t*>(out), bytes);
+  });
+}
+
+void product(const ProductArgs& args) {
+  switch (args.stage.mode) {
+    case RequantMode::floating:
+    case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed: return;  // no such stages
+    case RequantMode::rectified: product_all<RequantMode::rectified>(args); return;
+    case RequantMode::symmetric: product_all<RequantMode::symmetric>(args); return;
+    case RequantMode::general: product_all<RequantMode::general>(args); return;
+  }
 }
 
 }  // namespace
 
-ElementwiseIsa elementwise_neon() { return {.lookup = lookup, .linear_sum = linear_sum, .product = nullptr}; }
+ElementwiseIsa elementwise_neon() {
+  return {.lookup = lookup, .linear_sum = linear_sum, .table_sum = table_sum, .product = product};
+}
 
 }  // namespace wayside::accel::cpu

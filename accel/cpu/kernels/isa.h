@@ -123,18 +123,6 @@ struct DepthwiseArgs {
   OutputStage stage;
 };
 
-/// out[i] = stage(table_a[a[i]] + table_b[b[i]]), i in [0, count); all lanes of `requant` are alike.
-struct TableSumArgs {
-  const std::uint8_t* a = nullptr;
-  const std::uint8_t* b = nullptr;
-  std::uint8_t* out = nullptr;
-  std::size_t count = 0;
-  const std::int32_t* table_a = nullptr;
-  const std::int32_t* table_b = nullptr;
-  const RequantBlock* requant = nullptr;
-  OutputStage stage;
-};
-
 /// Room after a strip or block of activations: the last k_group may reach past the last element.
 inline constexpr std::size_t kScratchSlackBytes = 64;
 
@@ -151,7 +139,6 @@ struct Isa {
   std::array<std::uint8_t, kBlockLanes> depthwise_tail_channel{};  ///< lane -> channel in a block of 16
   void (*gemm)(const GemmArgs& args) = nullptr;
   void (*depthwise)(const DepthwiseArgs& args) = nullptr;
-  void (*table_sum)(const TableSumArgs& args) = nullptr;
   /// bytes[i] = table[bytes[i]], table of 256 bytes. Null: the drivers do it byte by byte.
   void (*replace_bytes)(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table) = nullptr;
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.

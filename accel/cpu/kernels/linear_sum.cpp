@@ -12,10 +12,12 @@ namespace wayside::accel::cpu {
 namespace {
 
 constexpr std::int32_t kLow = -128, kHigh = 127;
-/// More fraction bits than this do not help: the tables themselves are rounded to about 2^-20.
-constexpr std::int32_t kMaxShift = 23, kMinShift = 12;
-/// Units of `offset` that it may be moved by, either way.
-constexpr std::int32_t kMaxMove = 6;
+/// More fraction bits than this do not help: the tables themselves are rounded to about 2^-20. With fewer hardly a sum
+/// has a form, and kernels may take the first 16 bits of the shift for granted.
+constexpr std::int32_t kMaxShift = 23, kMinShift = 16;
+/// Units of `offset` that it may be moved by, either way. More means more pairs to compare, at 2 * 32 of at least 2^16
+/// units a step still few; 6 was too little for a sum of an ordinary residual network.
+constexpr std::int32_t kMaxMove = 32;
 /// Pairs near a step beyond which the tables are no straight lines and the search ends.
 constexpr std::size_t kMaxNearPairs = 4096;
 

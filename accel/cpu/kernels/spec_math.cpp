@@ -63,6 +63,7 @@ void add_first_channels(const ConvSpec& spec, ConvSums& sums) {
 
 template <std::size_t kBytes>
 void copy_pieces(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::size_t step) {
+#pragma GCC unroll 4
   for (; count > 0; --count, to += step, from += kBytes) std::memcpy(to, from, kBytes);
 }
 
@@ -139,6 +140,7 @@ void copy_rgb_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], st
   const std::uint32_t flips = flip * 0x01010101U;
   std::size_t offset = 0;
   // Four bytes a pixel: the fourth is overwritten by what comes next. The last pixel is left to exact copies.
+#pragma GCC unroll 4
   for (; count > 1; --count, offset += kPixelBytes, to += 3 * kPixelBytes) {
     for (std::size_t i = 0; i < 3; ++i) {
       std::uint32_t pixel = 0;

@@ -44,28 +44,28 @@ class PlainTableSum final : public BinaryKernel {
 
 class VectorTableSum final : public BinaryKernel {
  public:
-  VectorTableSum(const TableSumSpec& spec, const Isa& isa, const OutputStage& stage)
-      : table_a_(spec.table_a), table_b_(spec.table_b), isa_(isa), stage_(stage) {
+  VectorTableSum(const TableSumSpec& spec, const ElementwiseIsa& isa, const OutputStage& stage)
+      : table_a_(spec.table_a), table_b_(spec.table_b), sum_(isa.table_sum), stage_(stage) {
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) set_lane(requant_, lane, spec.requant, stage.mode, 0, 0);
   }
   void run(const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* out, std::size_t count,
            ThreadPool& pool) const override {
     for_each_piece(count, pool, [&](std::size_t first, std::size_t size) {
-      isa_.table_sum({.a = a + first,
-                      .b = b + first,
-                      .out = out + first,
-                      .count = size,
-                      .table_a = table_a_.data(),
-                      .table_b = table_b_.data(),
-                      .requant = &requant_,
-                      .stage = stage_});
+      sum_({.a = a + first,
+            .b = b + first,
+            .out = out + first,
+            .count = size,
+            .table_a = table_a_.data(),
+            .table_b = table_b_.data(),
+            .requant = &requant_,
+            .stage = stage_});
     });
   }
 
  private:
   std::array<std::int32_t, 256> table_a_, table_b_;
   RequantBlock requant_{};
-  const Isa& isa_;
+  void (*sum_)(const TableSumArgs&);
   OutputStage stage_;
 };
 
@@ -100,16 +100,6 @@ std::int64_t largest_magnitude(const std::array<std::int32_t, 256>& table) {
   return largest;
 }
 
-const Isa* isa_of([[maybe_unused]] Level level) {
-#if defined(__x86_64__)
-  if (level == Level::avx2 && level_supported(Level::avx2)) return &avx2_isa();
-  if (level == Level::avx_vnni && level_supported(Level::avx_vnni)) return &avx_vnni_isa();
-  if (level == Level::avx256_vnni && level_supported(Level::avx256_vnni)) return &avx256_vnni_isa();
-  if (level == Level::avx512_vnni && level_supported(Level::avx512_vnni)) return &avx512_vnni_isa();
-#endif
-  return nullptr;
-}
-
 }  // namespace
 
 std::unique_ptr<BinaryKernel> make_table_sum(const TableSumSpec& spec, Level level) {
@@ -117,15 +107,14 @@ std::unique_ptr<BinaryKernel> make_table_sum(const TableSumSpec& spec, Level lev
   if (elementwise.linear_sum != nullptr) {
     if (const auto form = find_linear_sum(spec)) return std::make_unique<TablelessSum>(spec, *form, elementwise);
   }
-  const Isa* isa = isa_of(level);
-  if (isa == nullptr || isa->table_sum == nullptr) return std::make_unique<PlainTableSum>(spec);
+  if (elementwise.table_sum == nullptr) return std::make_unique<PlainTableSum>(spec);
   const std::array bounds{largest_magnitude(spec.table_a) + largest_magnitude(spec.table_b)};
   ConvSpec one_channel;
   one_channel.is_unsigned = spec.is_unsigned;
   one_channel.requant = spec.requant;
   const auto stage = choose_stage(one_channel, bounds);
   if (!stage) return std::make_unique<PlainTableSum>(spec);
-  return std::make_unique<VectorTableSum>(spec, *isa, *stage);
+  return std::make_unique<VectorTableSum>(spec, elementwise, *stage);
 }
 
 }  // namespace wayside::accel::cpu

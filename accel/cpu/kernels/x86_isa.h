@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an x86 file hands to the drivers: sums by table, the proof of single-precision forms, and the table of
+// What an x86 file hands to the drivers: the proof of single-precision forms, and the table of
 // functions. Included only by files with their own instruction-set flags, see x86_ymm.h.
 #pragma once
 
@@ -7,50 +7,6 @@
 
 namespace wayside::accel::cpu {
 namespace {
-
-/// Eight sums of table values.
-inline I table_sum_8(const TableSumArgs& args, const std::uint8_t* a, const std::uint8_t* b) {
-  const I index_a = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(a)));
-  const I index_b = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(b)));
-  return _mm256_add_epi32(_mm256_i32gather_epi32(args.table_a, index_a, 4),
-                          _mm256_i32gather_epi32(args.table_b, index_b, 4));
-}
-
-template <RequantMode kMode>
-inline void table_sum_32(const TableSumArgs& args, const StageVectors& stage, const std::uint8_t* a,
-                         const std::uint8_t* b, std::uint8_t* out) {
-  I sums[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) sums[i] = table_sum_8(args, a + (8 * i), b + (8 * i));
-  scale_sums<kMode, 4>(sums, args.requant, 0);
-  const I bytes = to_bytes<kMode>(_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3]), stage);
-  store(out, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
-}
-
-template <RequantMode kMode>
-inline void table_sum_all(const TableSumArgs& args) {
-  const StageVectors stage(args.stage);
-  std::size_t i = 0;
-  for (; i + 32 <= args.count; i += 32) table_sum_32<kMode>(args, stage, args.a + i, args.b + i, args.out + i);
-  if (i == args.count) return;
-  alignas(32) std::uint8_t rest[3][32] = {};
-  std::memcpy(rest[0], args.a + i, args.count - i);
-  std::memcpy(rest[1], args.b + i, args.count - i);
-  table_sum_32<kMode>(args, stage, rest[0], rest[1], rest[2]);
-  std::memcpy(args.out + i, rest[2], args.count - i);
-}
-
-inline void table_sum(const TableSumArgs& args) {
-  switch (args.stage.mode) {
-    case RequantMode::floating:
-    case RequantMode::floating_signed:
-    case RequantMode::precise:
-    case RequantMode::precise_signed: return;  // no such stage
-    case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
-    case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
-    case RequantMode::general: table_sum_all<RequantMode::general>(args); return;
-  }
-}
 
 /// Sixteen tables of sixteen bytes: a byte xor the first index of a table is below 16 in that table alone; adding 0x70
 /// (saturated) sets the top bit of all others, for which vpshufb answers zero.
@@ -144,7 +100,6 @@ inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t dep
     isa.depthwise_tail_channel[lane] = packed_channel(lane);
   }
   for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
-  isa.table_sum = table_sum;
   isa.float_is_exact = float_is_exact;
   isa.replace_bytes = replace_bytes;
   return isa;
