@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "fleet/commands/devices.h"
+#include "fleet/commands/push.h"
 #include "fleet/commands/rollouts.h"
 
 namespace wayside::fleet {
@@ -101,11 +102,20 @@ void add_push(CLI::App& group, Chosen& chosen) {
   auto& command = *push.command;
   auto& options = *push.options;
   describe_broker(command, options.broker);
-  command.add_option("--manifest-sha256", options.manifest_sha256, "Hash of the signed manifest that devices install")
+  command.add_option("package", options.target, "Signed package file, or the manifest's SHA-256 of one pushed before")
       ->required();
-  command.add_option("--name", options.name, "Model's name")->required();
-  command.add_option("--model-version", options.version, "Model's version")->required();
-  command.add_option("--role", options.role, "Role of the model on the device (default: detector)");
+  command
+      .add_option("--trust", options.roots, "Root document that devices trust; with all its successors, oldest first")
+      ->required()
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option("--sign", options.keys, "Private key (PEM) that may sign roll-outs; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_option(
+      "--repository", options.repository,
+      "Folder of the chunk servers: the files are put there, and what each device fetches is worked out");
+  command.add_flag("--offline", options.offline, "Price by what devices said last, without asking the broker");
   command.add_option("--group", options.group, "Only this group");
   command.add_option("--where", options.where, "Only with these labels: board=pi5,site!=lab");
   command.add_option("--id", options.id, "Name of the roll-out (default: from model, version and time)");
@@ -130,7 +140,8 @@ void add_push(CLI::App& group, Chosen& chosen) {
       ->take_all()
       ->allow_extra_args(false);
   command.add_option("--max-bytes", options.max_bytes, "A device may not fetch more (default: no bound)");
-  command.add_flag("--dry-run", options.dry_run, "Show the waves, start nothing");
+  command.add_flag("--dry-run", options.dry_run,
+                   "Show waves and bytes, start nothing (files are put into --repository)");
   command.add_flag("--detach", options.detach, "Only record it; drive it later with: rollout resume");
   command.callback([=, &chosen] { chosen = [=] { return push_command(*push.fleet, *push.options); }; });
 }

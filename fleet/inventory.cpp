@@ -160,6 +160,27 @@ Result<void> Inventory::revoke(std::string_view id) {
   return {};
 }
 
+Result<void> Inventory::put_documents(const std::vector<std::pair<std::string, std::string>>& by_device,
+                                      std::int64_t unix_s) {
+  return database_.transaction([&]() -> Result<void> {
+    WAYSIDE_TRY(auto* insert, database_.prepare("INSERT OR REPLACE INTO inventory(device, document, unix_s) "
+                                                "VALUES(?1, ?2, ?3)"));
+    for (const auto& [device, document] : by_device) WAYSIDE_CHECK(insert->bind({device, document, unix_s}).run());
+    return {};
+  });
+}
+
+Result<std::map<std::string, std::string>> Inventory::documents() {
+  WAYSIDE_TRY(auto* query, database_.prepare("SELECT device, document FROM inventory"));
+  query->bind({});
+  std::map<std::string, std::string> all;
+  while (true) {
+    WAYSIDE_TRY(const bool row, query->step());
+    if (!row) return all;
+    all.emplace(query->text(0), query->text(1));
+  }
+}
+
 Result<void> Inventory::note_seen(std::string_view id, std::int64_t unix_s) {
   WAYSIDE_TRY(auto* update, database_.prepare("UPDATE device SET seen_unix_s = ?2 WHERE id = ?1"));
   return update->bind({std::string(id), unix_s}).run();

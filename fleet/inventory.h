@@ -48,6 +48,10 @@ class Inventory {
   /// Sorted by id, revoked ones included. invalid_argument: bad condition; not_found: no such group.
   base::Result<std::vector<Device>> select(const Selection& selection);
   base::Result<void> revoke(std::string_view id);
+  /// What devices said they have (ota::DeviceInventory as JSON); opaque here. One transaction.
+  base::Result<void> put_documents(const std::vector<std::pair<std::string, std::string>>& by_device,
+                                   std::int64_t unix_s);
+  base::Result<std::map<std::string, std::string>> documents();
   base::Result<void> note_seen(std::string_view id, std::int64_t unix_s);
 
  private:

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "base/mapped_file.h"
-#include "fleet/signing_files.h"
+#include "fleet/signed_package.h"
 #include "ota/package/canonical_json.h"
 #include "ota/package/trust.h"
 
@@ -177,17 +177,10 @@ Checked<ota::Runtime> parse_runtime(std::string_view text) {
 Checked<Report> verify(const VerifyOptions& options) {
   const auto root = read_roots(options.roots);
   if (!root) return std::unexpected(root.error());
-  auto file = place(options.package);
-  if (!file) return std::unexpected(file.error());
-  const auto head = ota::read_head(file->storage, file->name);
-  if (!head) return refuse(head.error().reason, options.package + ": " + head.error().message);
   const auto now = options.now_unix_s != 0 ? options.now_unix_s : now_unix_s();
-  const auto manifest = ota::verify_manifest(head->manifest, head->signatures, *root, now);
-  if (!manifest) return std::unexpected(manifest.error());
-  if (const auto table = ota::check_table(*head, *manifest); !table) return std::unexpected(table.error());
-  if (const auto whole = ota::check_contents(file->storage, file->name, *head); !whole) {
-    return std::unexpected(whole.error());
-  }
+  const auto package = open_package(options.package, *root, now);
+  if (!package) return std::unexpected(package.error());
+  const auto* manifest = &package->manifest;
   std::string variant;
   if (!options.board.empty() || !options.runtimes.empty()) {
     ota::DeviceFacts device{

@@ -18,7 +18,6 @@ using base::fail;
 using base::Result;
 using Json = nlohmann::json;
 
-constexpr std::string_view kType = "wayside-rollout/1";
 constexpr std::int64_t kMinutesPerDay = 24 * 60;
 constexpr std::int64_t kMaxSoak_s = 90LL * 86'400;
 
@@ -196,7 +195,7 @@ std::string to_json(const RolloutPolicy& policy) {
   Json windows = Json::array();
   for (const auto& window : policy.windows) windows.push_back(to_string(window));
   const auto& halt = policy.halt;
-  Json json = {{"type", kType},
+  Json json = {{"type", kRolloutPolicyType},
                {"id", policy.id},
                {"salt", policy.salt},
                {"role", policy.role},
@@ -231,8 +230,9 @@ Result<RolloutPolicy> parse_rollout_policy(std::string_view text) {
   Reader reader(json);
   std::string type;
   reader.text("type", type, kMaxName);
-  if (reader.wrong().empty() && type != kType)
-    return fail(Code::unsupported, std::format("roll-out policy is not of type {}: update this program", kType));
+  if (reader.wrong().empty() && type != kRolloutPolicyType)
+    return fail(Code::unsupported,
+                std::format("roll-out policy is not of type {}: update this program", kRolloutPolicyType));
   RolloutPolicy policy;
   reader.text("id", policy.id, kMaxName);
   reader.text("salt", policy.salt, kMaxName);

@@ -14,6 +14,9 @@
 
 namespace wayside::ota {
 
+/// Type of the envelope in which a policy travels.
+inline constexpr std::string_view kRolloutPolicyType = "wayside-rollout/1";
+
 /// One wave: all devices whose position (rollout_wave.h) lies below its bound and that no earlier wave holds.
 struct Wave {
   std::uint32_t permille = 1000;  ///< of the fleet, this wave and all earlier ones

@@ -48,7 +48,8 @@ std::string counts_text(const WaveCounts& counts) {
 
 }  // namespace
 
-std::string plan_text(const ota::RolloutPolicy& policy, const std::vector<std::string>& devices, bool json) {
+std::string plan_text(const ota::RolloutPolicy& policy, const std::vector<std::string>& devices,
+                      const std::optional<CostPreview>& cost, bool json) {
   const auto bounds = ota::wave_bounds(policy);
   std::vector<std::vector<std::string>> waves(bounds.size());
   std::size_t left_out = 0;
@@ -59,13 +60,19 @@ std::string plan_text(const ota::RolloutPolicy& policy, const std::vector<std::s
     else
       ++left_out;
   }
-  if (json) return Json{{"id", policy.id}, {"waves", waves}, {"left_out", left_out}}.dump();
-  std::string text = std::format("roll-out {} would touch {} devices", policy.id, devices.size() - left_out);
+  if (json) {
+    Json plan = {{"id", policy.id}, {"waves", waves}, {"left_out", left_out}};
+    if (cost) plan["cost"] = Json::parse(cost_json(*cost));
+    return plan.dump();
+  }
+  std::string text = std::format("roll-out {}: {} {} for {} on {} devices", policy.id, policy.target_name,
+                                 policy.target_version, policy.role, devices.size() - left_out);
   for (std::size_t i = 0; i < waves.size(); ++i) {
     text += std::format("\n  wave {} (up to {:.1f} %): {} devices", i + 1, policy.waves[i].permille / 10.0,
                         waves[i].size());
     if (!waves[i].empty()) text += std::format(", first {}", waves[i].front());
   }
+  if (cost) text += "\n" + cost_text(*cost);
   return text;
 }
 

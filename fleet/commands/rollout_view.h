@@ -2,17 +2,19 @@
 // How roll-outs are shown: plan, live progress, status as text and JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "fleet/cost/cost_preview.h"
 #include "fleet/rollout/driver.h"
 #include "fleet/rollout/store.h"
 
 namespace wayside::fleet {
 
-/// Which devices each wave would hold, without starting anything.
+/// Which devices each wave holds, and what they will fetch (where that is known).
 [[nodiscard]] std::string plan_text(const ota::RolloutPolicy& policy, const std::vector<std::string>& devices,
-                                    bool json);
+                                    const std::optional<CostPreview>& cost, bool json);
 /// Several lines without a trailing newline.
 [[nodiscard]] std::string rollout_text(const Rollout& rollout, const Snapshot& seen);
 [[nodiscard]] std::string rollout_json(const Rollout& rollout, const Snapshot& seen);

@@ -1,32 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// `wayside fleet push|rollout|logs`: starting, watching and steering roll-outs.
+// `wayside fleet rollout|logs`: watching and steering roll-outs.
 #pragma once
 
+#include <filesystem>
 #include <string>
-#include <vector>
 
 #include "fleet/commands/output.h"
 
 namespace wayside::fleet {
 
-struct PushOptions {
-  BrokerOptions broker;
-  std::string manifest_sha256, name, version;
-  std::string role = "detector";
-  std::string group, where;
-  std::string id;  ///< empty: from name, version and the time
-  std::vector<double> waves_percent{1, 10, 50, 100};
-  std::vector<std::int64_t> soak_s{600};  ///< one per wave; the last is used for the rest
-  double fail_percent = 2, disagree_percent = 8, success_percent = 95, unreachable_percent = 50;
-  std::uint32_t min_executed = 20;
-  std::uint32_t max_in_flight = 200, starts_per_min = 1000;
-  std::int64_t device_timeout_s = 86'400, expires_days = 14;
-  std::vector<std::string> windows;
-  std::uint64_t max_bytes = 0;
-  bool dry_run = false, detach = false;
+/// The fleet's database, and where it lies.
+struct OpenFleet {
+  std::filesystem::path path;
+  sql::Database database;
 };
-/// Exit codes: 0 completed (or planned, or detached), 1 failed, 3 halted or aborted, 4 stopped while it runs on.
-int push_command(const FleetOptions& fleet, const PushOptions& options);
+base::Result<OpenFleet> open_fleet(const FleetOptions& fleet);
+
+int print_status(OpenFleet& open, const FleetOptions& fleet, const std::string& id);
+/// Drives the roll-out to its end or to Ctrl-C. Exit codes: 0 completed, 1 failed, 3 halted or aborted, 4 stopped while
+/// it runs on.
+int drive_and_report(OpenFleet& open, const FleetOptions& fleet, const BrokerOptions& broker, const std::string& id);
 
 struct SteerOptions {
   BrokerOptions broker;

@@ -71,11 +71,12 @@ Result<void> Driver::handle(const std::vector<mqtt::Event>& events) {
         case Kind::connect_failed:
         case Kind::lost:
           view_.connection = std::format("{}: {}", client_->address(), event.detail);
-          policy_ticket_ = 0;  // the broker may have forgotten it
+          policy_ticket_ = manifest_ticket_ = 0;  // the broker may have forgotten them
           break;
         case Kind::acked: under_way_.erase(event.ticket); break;
         case Kind::dropped:
           if (event.ticket == policy_ticket_) policy_ticket_ = 0;
+          if (event.ticket == manifest_ticket_) manifest_ticket_ = 0;
           if (const auto found = under_way_.find(event.ticket); found != under_way_.end()) {
             outgoing_.insert(found->second);  // unless something newer waits for this device
             under_way_.erase(found);
@@ -139,11 +140,13 @@ Result<void> Driver::control() {
 void Driver::send() {
   if (!client_->connected()) return;
   const auto& policy = rollout_.policy;
-  if (policy_ticket_ == 0 && !rollout_.envelope.empty()) {
-    auto sent =
-        client_->publish(mqtt::json_message(policy_topic(options_.root, policy.id), rollout_.envelope, 1, true));
-    if (sent) policy_ticket_ = *sent;
-  }
+  const auto publish = [this](mqtt::Ticket& ticket, std::string topic, const std::string& envelope) {
+    if (ticket != 0 || envelope.empty()) return;
+    const auto sent = client_->publish(mqtt::json_message(std::move(topic), envelope, 1, true));
+    if (sent) ticket = *sent;
+  };
+  publish(manifest_ticket_, manifest_topic(options_.root, policy.manifest_sha256), rollout_.manifest);
+  publish(policy_ticket_, policy_topic(options_.root, policy.id), rollout_.envelope);
   while (!outgoing_.empty()) {
     const auto [device, sending] = *outgoing_.begin();
     const auto message = sending == Sending::command ? command_message(options_.root, device, policy, unix_now())

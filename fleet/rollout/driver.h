@@ -66,7 +66,7 @@ class Driver {
   std::unique_ptr<base::mqtt::Client> client_;
   std::map<std::string, Sending> outgoing_;  ///< by device; the newest wish wins
   std::map<base::mqtt::Ticket, std::pair<std::string, Sending>> under_way_;
-  base::mqtt::Ticket policy_ticket_ = 0;  ///< 0: to be published
+  base::mqtt::Ticket policy_ticket_ = 0, manifest_ticket_ = 0;  ///< 0: to be published
   std::uint64_t overflows_ = 0;
   base::MonotonicTime next_control_{0};
   base::MonotonicTime stopped_since_{-1};

@@ -91,9 +91,23 @@ Result<Rollout> RolloutStore::load(std::string_view id) {
   auto policy = ota::parse_rollout_policy(query->text(0));
   const auto state = parse_run_state(query->text(2));
   if (!policy || !state) return fail(Code::corrupt, std::format("roll-out {}: the database is damaged", id));
-  Rollout rollout{std::move(*policy), query->text(1), *state, query->text(3), query->integer(4)};
+  Rollout rollout{std::move(*policy), query->text(1), {}, *state, query->text(3), query->integer(4)};
   query->bind({});
+  WAYSIDE_TRY(rollout.manifest, manifest(rollout.policy.manifest_sha256));
   return rollout;
+}
+
+Result<void> RolloutStore::put_manifest(std::string_view sha256, const std::string& envelope) {
+  WAYSIDE_TRY(auto* insert, database_.prepare("INSERT OR REPLACE INTO manifest(sha256, envelope) VALUES(?1, ?2)"));
+  return insert->bind({std::string(sha256), envelope}).run();
+}
+
+Result<std::string> RolloutStore::manifest(std::string_view sha256) {
+  WAYSIDE_TRY(auto* query, database_.prepare("SELECT envelope FROM manifest WHERE sha256 = ?1"));
+  WAYSIDE_TRY(const bool row, query->bind({std::string(sha256)}).step());
+  std::string envelope = row ? query->text(0) : std::string();
+  query->bind({});
+  return envelope;
 }
 
 Result<Snapshot> RolloutStore::snapshot(const ota::RolloutPolicy& policy, std::int64_t now_unix_s) {

@@ -52,6 +52,7 @@ struct Target {
 struct Rollout {
   ota::RolloutPolicy policy;
   std::string envelope;  ///< the signed policy as published; opaque here
+  std::string manifest;  ///< the signed manifest as published; empty: devices have it from elsewhere
   RunState state = RunState::running;
   std::string why;
   std::int64_t created_unix_s = 0;
@@ -77,6 +78,10 @@ class RolloutStore {
   /// Devices that are enrolled later do not join. bad_state: the id was used before.
   base::Result<void> create(const ota::RolloutPolicy& policy, const std::string& envelope,
                             const std::vector<std::string>& devices, std::int64_t now_unix_s);
+  /// Keeps a signed manifest (an ota::Envelope) under the hash of its body; drivers publish it to the devices.
+  base::Result<void> put_manifest(std::string_view sha256, const std::string& envelope);
+  /// Empty when it was never put.
+  base::Result<std::string> manifest(std::string_view sha256);
   base::Result<std::vector<std::string>> ids();
   base::Result<Rollout> load(std::string_view id);
   base::Result<Snapshot> snapshot(const ota::RolloutPolicy& policy, std::int64_t now_unix_s);

@@ -74,6 +74,10 @@ std::optional<CommandTopic> parse_command_topic(std::string_view root, std::stri
   return parts;
 }
 
+std::string inventory_topic(std::string_view root, std::string_view device) {
+  return std::format("{}/device/{}///twin/inventory", root, device);
+}
+
 std::string manifest_topic(std::string_view root, std::string_view manifest_sha256) {
   return std::format("{}/fleet/manifest/{}", root, manifest_sha256);
 }

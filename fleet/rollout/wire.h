@@ -27,6 +27,8 @@ struct CommandTopic {
 /// One device, all its updates.
 [[nodiscard]] std::string commands_filter(std::string_view root, std::string_view device);
 [[nodiscard]] std::optional<CommandTopic> parse_command_topic(std::string_view root, std::string_view topic);
+/// What a device has (retained): ota::DeviceInventory.
+[[nodiscard]] std::string inventory_topic(std::string_view root, std::string_view device);
 /// Where a signed manifest is kept (retained): an ota::Envelope.
 [[nodiscard]] std::string manifest_topic(std::string_view root, std::string_view manifest_sha256);
 /// Where the signed policy of a roll-out is kept (retained).

@@ -1,74 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
-// The behaviour of one simulated device.
+// Messages to the updater, the updater's states to messages.
 #include "fleet/simulator/simulated_device.h"
 
 #include <algorithm>
 #include <array>
+#include <format>
 #include <string_view>
 
 #include "fleet/rollout/wire.h"
+#include "ota/device_inventory.h"
+#include "ota/transfer/mqtt_binding.h"
 
 namespace wayside::fleet {
 namespace {
 
 namespace mqtt = base::mqtt;
+using base::Result;
+using ota::Refusal;
+using ota::State;
 
 constexpr std::size_t kMaxCommands = 16;  ///< kept per device; more are not taken
-constexpr std::array<std::string_view, 4> kSteps{"download", "verify", "trial", "commit"};
 
 bool terminal(const DeviceReport& report) { return report.status == "successful" || report.status == "failed"; }
 
-/// The state after `report`, nothing else changed but the sequence number.
-DeviceReport next_of(DeviceReport report, const SimulatedDeviceOptions& options) {
-  ++report.seq;
-  std::size_t at = 0;
-  while (at < kSteps.size() && kSteps[at] != report.status) ++at;
-  if (report.status == "trial" && options.fails) {
-    report.status = "failed";
-    report.step = "golden";
-    report.code = "E-GATE-GOLDEN";
-    report.reason = "golden set: outputs differ";
-    return report;
+/// The status of docs/topics.md for a state of the updater.
+std::string_view status_of(State state) {
+  switch (state) {
+    case State::idle:
+    case State::accepted: return "scheduled";
+    case State::downloading: return "download";
+    case State::verifying: return "verify";
+    case State::staged: return "stage";
+    case State::compile: return "compile";
+    case State::self_test:
+    case State::shadow:
+    case State::activating:
+    case State::probation: return "trial";
+    case State::committed: return "commit";
+    case State::rolled_back: return "rollback";
   }
-  if (report.status == "trial") {
-    report.compared = options.compared;
-    report.disagreed = options.disagreed;
-  }
-  report.status = at + 1 < kSteps.size() ? kSteps[at + 1] : "successful";
-  report.step = report.status;
-  report.progress_percent = static_cast<std::int64_t>(25 * (at + 1));
-  return report;
+  return "scheduled";
+}
+
+/// These never become right by waiting; for the others (no metadata yet, wave not open, busy) the command stays.
+bool is_final(Refusal reason) {
+  constexpr std::array kFinal{Refusal::wrong_role,   Refusal::failed_before, Refusal::rollback,
+                              Refusal::fast_forward, Refusal::foreign_board, Refusal::no_variant_for_runtime};
+  return std::ranges::find(kFinal, reason) != kFinal.end();
 }
 
 }  // namespace
 
-base::Result<std::unique_ptr<SimulatedDevice>> SimulatedDevice::create(SimulatedDeviceOptions options,
-                                                                       SimulatedDisk& disk, base::Clock& clock) {
+Result<std::unique_ptr<SimulatedDevice>> SimulatedDevice::create(SimulatedDeviceOptions options, SimulatedDisk& disk,
+                                                                 base::Clock& clock) {
   std::unique_ptr<SimulatedDevice> device(new SimulatedDevice(std::move(options), disk, clock));
-  WAYSIDE_TRY(device->client_, mqtt::Client::create(device->options_.mqtt, clock));
-  device->client_->subscribe(commands_filter(device->options_.root, device->options_.mqtt.client_id), 1);
-  device->client_->subscribe(policy_topic(device->options_.root, "+"), 1);
+  WAYSIDE_CHECK(device->open());
   return device;
 }
 
-void SimulatedDevice::poll() {
+Result<void> SimulatedDevice::open() {
+  const auto& id = options_.mqtt.client_id;
+  WAYSIDE_TRY(auto store, ota::BlobStore::open(disk_.storage));
+  store_ = std::make_unique<ota::BlobStore>(std::move(store));
+  fetcher_ = std::make_unique<ota::Fetcher>(
+      disk_.storage, *store_,
+      ota::FetcherOptions{
+          .root = options_.root, .device = id, .window = 4, .jitter_seed = std::hash<std::string>{}(id)});
+  gates_ = std::make_unique<SimulatedGates>(options_.gates, *fetcher_, *store_, clock_);
+  WAYSIDE_TRY(auto updater,
+              ota::Updater::open(disk_.storage, *store_, *gates_, clock_,
+                                 {.device_id = id,
+                                  .facts = {.board = options_.board, .runtimes = {{.accelerator = "cpu-int8"}}},
+                                  .root = options_.trusted,
+                                  .require_policy = true}));
+  updater_ = std::make_unique<ota::Updater>(std::move(updater));
+  note_state();
+  WAYSIDE_TRY(client_, mqtt::Client::create(options_.mqtt, clock_));
+  client_->subscribe(commands_filter(options_.root, id), 1);
+  client_->subscribe(policy_topic(options_.root, "+"), 1);
+  client_->subscribe(manifest_topic(options_.root, "+"), 1);
+  return {};
+}
+
+std::string SimulatedDevice::active_manifest(const std::string& role) const {
+  const auto active = updater_->active(role);
+  return active ? active->manifest.hex() : std::string();
+}
+
+Result<void> SimulatedDevice::poll() {
   using Kind = mqtt::Event::Kind;
   const auto now = clock_.now();
   while (const auto event = client_->wait(now)) {
+    ota::forward(*fetcher_, *event, *client_, now);
     switch (event->kind) {
-      case Kind::connected:
-        ++connections_;
-        under_way_.clear();
-        // The disk is the truth: whatever the broker remembers, it is told again.
-        for (const auto& [id, update] : disk_.updates) {
-          if (!update.confirmed) due_[id] = true;
-        }
-        break;
+      case Kind::connected: on_connected(); break;
       case Kind::message: on_message(event->message); break;
       case Kind::acked: under_way_.erase(event->ticket); break;
       case Kind::dropped:
         if (const auto found = under_way_.find(event->ticket); found != under_way_.end()) {
-          due_[found->second] = true;
+          if (found->second.empty())
+            inventory_due_ = true;
+          else
+            due_[found->second] = true;
           under_way_.erase(found);
         }
         break;
@@ -77,8 +110,21 @@ void SimulatedDevice::poll() {
       case Kind::subscribe_failed: break;
     }
   }
-  advance(now);
+  if (!waiting_.empty() && now >= next_try_) try_commands();
+  WAYSIDE_CHECK(advance());
+  ota::flush(*fetcher_, *client_, now);
   publish_due();
+  return {};
+}
+
+void SimulatedDevice::on_connected() {
+  ++connections_;
+  under_way_.clear();
+  inventory_due_ = true;
+  // The disk is the truth: whatever the broker remembers, it is told again.
+  for (const auto& [id, update] : disk_.updates) {
+    if (!update.confirmed) due_[id] = true;
+  }
 }
 
 void SimulatedDevice::on_message(const mqtt::Message& message) {
@@ -86,14 +132,13 @@ void SimulatedDevice::on_message(const mqtt::Message& message) {
     if (topic->device == options_.mqtt.client_id) on_command(topic->command, message.payload);
     return;
   }
-  auto policy = ota::parse_rollout_policy(message.payload);
-  if (!policy || message.topic != policy_topic(options_.root, policy->id)) return;
-  if (policies_.size() >= kMaxCommands) {  // one that no waiting command needs goes
-    const auto idle =
-        std::ranges::find_if(policies_, [this](const auto& one) { return !waiting_.contains(one.first); });
-    if (idle != policies_.end()) policies_.erase(idle);
-  }
-  if (policies_.size() < kMaxCommands) policies_.insert_or_assign(policy->id, std::move(*policy));
+  const bool is_policy = message.topic.starts_with(policy_topic(options_.root, ""));
+  if (!is_policy && !message.topic.starts_with(manifest_topic(options_.root, ""))) return;
+  if (message.payload.empty()) return;  // withdrawn by the operator
+  const bool taken =
+      is_policy ? updater_->offer_policy(message.payload).has_value() : updater_->offer(message.payload).has_value();
+  if (!taken) ++refused_documents_;
+  next_try_ = base::MonotonicTime(0);
 }
 
 void SimulatedDevice::on_command(const std::string& id, const std::string& payload) {
@@ -103,16 +148,16 @@ void SimulatedDevice::on_command(const std::string& id, const std::string& paylo
     if (known != disk_.updates.end() && terminal(known->second.report)) known->second.confirmed = true;
     return;
   }
-  const auto command = parse_command(payload);
-  if (!command) return;  // our own report, coming back
+  const auto command = ota::parse_update_command(id, payload);
+  if (!command || !*command) return;  // no command, or our own report coming back
   if (known != disk_.updates.end()) {
     known->second.confirmed = false;
     due_[id] = true;
     return;
   }
   forget_oldest();
-  if (waiting_.size() + disk_.updates.size() < kMaxCommands)
-    waiting_[id] = {command->manifest_sha256, command->not_after_unix_s};
+  if (waiting_.size() + disk_.updates.size() < kMaxCommands) waiting_[id] = **command;
+  next_try_ = base::MonotonicTime(0);
 }
 
 /// Makes room: a confirmed result need not be told again, and its command has been taken from the broker.
@@ -122,48 +167,95 @@ void SimulatedDevice::forget_oldest() {
   if (settled != disk_.updates.end()) disk_.updates.erase(settled);
 }
 
-void SimulatedDevice::begin_admitted(std::int64_t unix_s) {
-  for (auto at = waiting_.begin(); at != waiting_.end();) {
-    const auto& [id, wanted] = *at;
-    const auto policy = policies_.find(id);
-    const bool named = policy != policies_.end() && policy->second.manifest_sha256 == wanted.manifest_sha256;
-    const bool open =
-        !options_.enforce_policy ||
-        (named && ota::admit(policy->second, options_.mqtt.client_id, unix_s).verdict == ota::Admission::Verdict::open);
-    if (unix_s >= wanted.not_after_unix_s || !open) {
-      ++at;
-      continue;
-    }
-    DeviceReport report{.status = std::string(kSteps.front()),
-                        .seq = 1,
-                        .manifest_sha256 = wanted.manifest_sha256,
-                        .step = std::string(kSteps.front())};
-    disk_.updates[id] = {std::move(report), false, wanted.manifest_sha256};
+void SimulatedDevice::try_commands() {
+  next_try_ = clock_.now() + options_.gates.step_time;
+  std::erase_if(waiting_, [this](const auto& one) { return begin(one.second); });
+}
+
+/// True when the command need not wait any longer.
+bool SimulatedDevice::begin(const ota::UpdateCommand& command) {
+  const auto begun = updater_->command(command);
+  if (begun) {
     ++disk_.executions;
-    due_[id] = true;
-    at = waiting_.erase(at);
+    note_state();
+    return true;
+  }
+  const auto reason = begun.error().reason;
+  if (is_final(reason))
+    tell(command.id, {.status = "failed",
+                      .manifest_sha256 = command.manifest.hex(),
+                      .step = "scheduled",
+                      .code = std::string(ota::code_of(reason)),
+                      .reason = begun.error().message});
+  return is_final(reason) || reason == Refusal::command_repeated || reason == Refusal::command_expired;
+}
+
+Result<void> SimulatedDevice::advance() {
+  if (updater_->state() == State::idle) return {};
+  bool changed = true;
+  while (changed && updater_->state() != State::idle) {
+    WAYSIDE_TRY(changed, updater_->poll());
+    if (changed) note_state();
+  }
+  return {};
+}
+
+/// Writes down (and lets publish) what the updater's journal says that differs from what was told.
+void SimulatedDevice::note_state() {
+  const auto& entry = updater_->entry();
+  if (entry.job) {
+    auto report = disk_.updates[entry.job->command_id].report;
+    const std::string step(to_string(entry.state));
+    if (report.step == step) return;
+    report.status = status_of(entry.state);
+    report.step = step;
+    report.manifest_sha256 = entry.job->target.manifest.hex();
+    report.progress_percent =
+        static_cast<std::int64_t>(entry.state) * 100 / static_cast<std::int64_t>(ota::kStateCount);
+    return tell(entry.job->command_id, std::move(report));
+  }
+  for (const auto& [id, update] : disk_.updates) {
+    const auto* outcome = terminal(update.report) ? nullptr : updater_->outcome(id);
+    if (outcome == nullptr) continue;
+    auto report = update.report;
+    report.status = outcome->committed ? "successful" : "failed";
+    report.code = outcome->committed ? "" : outcome->model_failed ? "E-GATE" : "E-UPDATE";
+    report.reason = outcome->reason;
+    report.progress_percent = 100;
+    report.bytes = gates_->take_fetched_bytes();
+    report.compared = gates_->compared();
+    report.disagreed = gates_->disagreed();
+    inventory_due_ = true;
+    return tell(id, std::move(report));
   }
 }
 
-void SimulatedDevice::advance(base::MonotonicTime now) {
-  if (now < next_step_) return;
-  next_step_ = now + options_.step_time;
-  for (auto& [id, update] : disk_.updates) {
-    if (terminal(update.report)) continue;
-    update.report = next_of(std::move(update.report), options_);
-    if (update.report.status == "successful") disk_.active_manifest = update.manifest_sha256;
-    due_[id] = true;
-  }
-  begin_admitted(std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch()).count());
+void SimulatedDevice::tell(const std::string& id, DeviceReport report) {
+  auto& update = disk_.updates[id];
+  report.seq = update.report.seq + 1;
+  update = {std::move(report), false};
+  due_[id] = true;
 }
 
 void SimulatedDevice::publish_due() {
-  while (!due_.empty() && client_->connected()) {
-    const std::string id = due_.begin()->first;
+  if (!client_->connected()) return;
+  const auto& id = options_.mqtt.client_id;
+  if (inventory_due_) {
+    const auto blobs = ota::blobs_in(*store_);
+    ota::DeviceInventory inventory{.board = options_.board, .runtimes = {{.accelerator = "cpu-int8"}}};
+    if (blobs) inventory.blobs = *blobs;
+    for (const auto& [role, slot] : updater_->slots().roles()) inventory.counters[role] = slot.counter_floor;
     const auto ticket =
-        client_->publish(report_message(options_.root, options_.mqtt.client_id, id, disk_.updates.at(id).report));
+        client_->publish(mqtt::json_message(inventory_topic(options_.root, id), to_json(inventory), 1, true));
+    if (!ticket) return;
+    under_way_[*ticket] = "";
+    inventory_due_ = false;
+  }
+  while (!due_.empty()) {
+    const std::string command = due_.begin()->first;
+    const auto ticket = client_->publish(report_message(options_.root, id, command, disk_.updates.at(command).report));
     if (!ticket) return;  // window full: at the next poll
-    under_way_[*ticket] = id;
+    under_way_[*ticket] = command;
     due_.erase(due_.begin());
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SimulatedDevice: one device of a simulated fleet: the real MQTT client and admission rules, a simulated disk and
-// model.
+// SimulatedDevice: one device of a simulated fleet: the real updater, signatures, admission rules, transfer and MQTT
+// client; disk, accelerator and camera are simulated.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,8 @@
 #include "base/mqtt/client.h"
 #include "base/result.h"
 #include "fleet/rollout/store.h"
-#include "ota/rollout_policy.h"
+#include "fleet/simulator/simulated_gates.h"
+#include "ota/updater/updater.h"
 
 namespace wayside::fleet {
 
@@ -22,20 +23,18 @@ struct SimulatedDisk {
   struct Update {
     DeviceReport report;     ///< the last state, written before it is published
     bool confirmed = false;  ///< the operator's side has cleared the result
-    std::string manifest_sha256;
   };
+  base::FaultyStorage storage{1};         ///< of the updater: store, journal, slots
   std::map<std::string, Update> updates;  ///< by command id
-  std::string active_manifest;
-  std::uint64_t executions = 0;  ///< updates begun; one for each command id, however often it is delivered
+  std::uint64_t executions = 0;           ///< updates begun; one for each command id, however often it is delivered
 };
 
 struct SimulatedDeviceOptions {
   base::mqtt::ClientOptions mqtt;  ///< client_id is the device id
   std::string root = "te";
-  std::chrono::milliseconds step_time{500};  ///< download, verify, trial and commit take this each
-  bool fails = false;                        ///< its golden set does not pass
-  bool enforce_policy = true;                ///< false: starts on a bare command (a broken device, for tests)
-  std::uint64_t compared = 100, disagreed = 0;
+  ota::Root trusted;  ///< whose signatures count
+  std::string board = "host";
+  SimulatedGatesOptions gates;
 };
 
 /// Single-threaded, driven by poll(). The disk outlives it: destroy and make again for a power cut.
@@ -43,37 +42,46 @@ class SimulatedDevice {
  public:
   static base::Result<std::unique_ptr<SimulatedDevice>> create(SimulatedDeviceOptions options, SimulatedDisk& disk,
                                                                base::Clock& clock);
-  /// Never blocks: handles what has arrived, takes at most one step of an update, publishes what is due.
-  void poll();
+  /// Never blocks: handles what has arrived, goes on with the update, publishes what is due. Errors: the disk's.
+  base::Result<void> poll();
   [[nodiscard]] bool connected() const { return client_->connected(); }
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
   [[nodiscard]] const SimulatedDisk& disk() const { return disk_; }
+  /// Hash of the manifest of the role's model; empty: none was installed.
+  [[nodiscard]] std::string active_manifest(const std::string& role) const;
+  /// Documents under te/fleet/ that were refused: not signed by whom the root allows.
+  [[nodiscard]] std::uint64_t refused_documents() const { return refused_documents_; }
   void close(std::chrono::milliseconds limit) { client_->close(limit); }
 
  private:
   SimulatedDevice(SimulatedDeviceOptions options, SimulatedDisk& disk, base::Clock& clock)
       : options_(std::move(options)), disk_(disk), clock_(clock) {}
+  base::Result<void> open();
+  void on_connected();
   void on_message(const base::mqtt::Message& message);
   void on_command(const std::string& id, const std::string& payload);
-  void advance(base::MonotonicTime now);
+  void try_commands();
+  bool begin(const ota::UpdateCommand& command);
+  base::Result<void> advance();
+  void note_state();
+  void tell(const std::string& id, DeviceReport report);
   void forget_oldest();
-  void begin_admitted(std::int64_t unix_s);
   void publish_due();
 
-  struct Waiting {
-    std::string manifest_sha256;
-    std::int64_t not_after_unix_s = 0;
-  };
   SimulatedDeviceOptions options_;
   SimulatedDisk& disk_;
   base::Clock& clock_;
+  std::unique_ptr<ota::BlobStore> store_;
+  std::unique_ptr<ota::Fetcher> fetcher_;
+  std::unique_ptr<SimulatedGates> gates_;
+  std::unique_ptr<ota::Updater> updater_;
   std::unique_ptr<base::mqtt::Client> client_;
-  std::map<std::string, ota::RolloutPolicy> policies_;
-  std::map<std::string, Waiting> waiting_;  ///< commanded, not yet admitted
-  std::map<std::string, bool> due_;         ///< command ids whose state is to be published
-  std::map<base::mqtt::Ticket, std::string> under_way_;
-  base::MonotonicTime next_step_{0};
-  std::uint64_t connections_ = 0;
+  std::map<std::string, ota::UpdateCommand> waiting_;  ///< commanded, not yet begun
+  std::map<std::string, bool> due_;                    ///< command ids whose state is to be published
+  bool inventory_due_ = false;
+  std::map<base::mqtt::Ticket, std::string> under_way_;  ///< empty id: the inventory
+  base::MonotonicTime next_try_{0};
+  std::uint64_t connections_ = 0, refused_documents_ = 0;
 };
 
 }  // namespace wayside::fleet

@@ -53,7 +53,13 @@ constexpr const char* kStep1 = R"sql(
 ALTER TABLE target RENAME COLUMN position_ppm TO position;
 )sql";
 
-constexpr std::array kSteps{kStep0, kStep1};
+// Signed manifests that were pushed, and what each device last said it has (ota::DeviceInventory).
+constexpr const char* kStep2 = R"sql(
+CREATE TABLE manifest(sha256 TEXT PRIMARY KEY, envelope TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE inventory(device TEXT PRIMARY KEY, document TEXT NOT NULL, unix_s INTEGER NOT NULL) WITHOUT ROWID;
+)sql";
+
+constexpr std::array kSteps{kStep0, kStep1, kStep2};
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 namespace wayside::ota {
 namespace {
 
-Refusal refusal_of(const base::Error& error) {
+BlobRefusal refusal_of(const base::Error& error) {
   const bool unknown = error.code == base::Code::not_found;
   return {.code = unknown ? RefusalCode::unknown_blob : RefusalCode::bad_request, .text = error.message};
 }
@@ -93,7 +93,7 @@ std::optional<base::mqtt::Message> BlobServer::next(base::MonotonicTime now) {
     Job job = std::move(jobs_.front());
     jobs_.pop_front();
     if (job.refuse_busy) {
-      return to_message(job.reply_topic, job.correlation, Refusal{.code = RefusalCode::busy, .text = "busy"});
+      return to_message(job.reply_topic, job.correlation, BlobRefusal{.code = RefusalCode::busy, .text = "busy"});
     }
     const std::uint32_t number = job.left.front();
     job.left.pop_front();
@@ -104,7 +104,7 @@ std::optional<base::mqtt::Message> BlobServer::next(base::MonotonicTime now) {
     std::optional<base::mqtt::Message> out;
     if (!skip) {
       const Reply reply = answer(job, number, now);
-      const bool refused = std::holds_alternative<Refusal>(reply);
+      const bool refused = std::holds_alternative<BlobRefusal>(reply);
       if (refused) job.left.clear();  // once is enough
       out =
           to_message(refused ? job.reply_topic : std::move(topic), for_site && !refused ? "" : job.correlation, reply);

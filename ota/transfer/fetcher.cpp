@@ -246,7 +246,7 @@ void Fetcher::on_message(const base::mqtt::Message& message, MonotonicTime now) 
   }
   if (const auto* offer = std::get_if<Offer>(&*reply))
     on_offer(*offer, now);
-  else if (const auto* refusal = std::get_if<Refusal>(&*reply))
+  else if (const auto* refusal = std::get_if<BlobRefusal>(&*reply))
     on_refusal(*refusal, now);
   else if (const auto& piece = std::get<Piece>(*reply); piece.tag != tag_of(route_.blob))
     return;
@@ -263,6 +263,7 @@ void Fetcher::on_offer(const Offer& offer, MonotonicTime now) {
   const Route* best = offer.target_bytes == goal_.target_bytes ? cheapest(usable) : nullptr;
   if (best == nullptr) return fail(FetchFailure::not_offered, "no usable route was offered");
   arrived(now);
+  under_way_.clear();  // the question; what is asked next must not wait for its time-out
   route_ = *best;
   if (route_.price_bytes() <= goal_.max_bytes) {
     const std::uint64_t room = goal_.target_bytes + (route_.is_delta() ? route_.blob_bytes : 0) + route_.index_bytes;
@@ -318,7 +319,7 @@ void Fetcher::on_chunk(const Piece& piece, MonotonicTime now) {
   request(now);
 }
 
-void Fetcher::on_refusal(const Refusal& refusal, MonotonicTime now) {
+void Fetcher::on_refusal(const BlobRefusal& refusal, MonotonicTime now) {
   const bool asked = state_ == FetchState::asking || state_ == FetchState::indexing || state_ == FetchState::fetching;
   if (!asked) return;
   // Another server, or this one later, may have it: the deadline decides, not one answer.

@@ -140,7 +140,7 @@ class Fetcher {
   void on_offer(const Offer& offer, base::MonotonicTime now);
   void on_index_page(const Piece& piece, base::MonotonicTime now);
   void on_chunk(const Piece& piece, base::MonotonicTime now);
-  void on_refusal(const Refusal& refusal, base::MonotonicTime now);
+  void on_refusal(const BlobRefusal& refusal, base::MonotonicTime now);
   void request(base::MonotonicTime now);
   void request_chunks(base::MonotonicTime now);
   void send(const Request& request);

@@ -100,8 +100,8 @@ base::Result<Piece> read_piece(ByteReader& reader) {
   return piece;
 }
 
-base::Result<Refusal> read_refusal(ByteReader& reader) {
-  Refusal refusal;
+base::Result<BlobRefusal> read_refusal(ByteReader& reader) {
+  BlobRefusal refusal;
   WAYSIDE_TRY(const std::uint8_t code, reader.u8("refusal: code"));
   if (code > static_cast<std::uint8_t>(RefusalCode::busy)) return fail(Code::corrupt, "refusal: code is not known");
   refusal.code = static_cast<RefusalCode>(code);
@@ -200,7 +200,7 @@ Bytes serialize(const Reply& reply) {
     writer.varint(piece->number);
     writer.bytes(piece->data);
   } else {
-    const auto& refusal = std::get<Refusal>(reply);
+    const auto& refusal = std::get<BlobRefusal>(reply);
     begin(writer, Tag::refusal);
     writer.u8(static_cast<std::uint8_t>(refusal.code));
     write_text(writer, std::string_view(refusal.text).substr(0, kMaxRefusalText));

@@ -101,13 +101,13 @@ enum class RefusalCode : std::uint8_t {
   busy  ///< ask again later
 };
 
-struct Refusal {
+struct BlobRefusal {
   RefusalCode code = RefusalCode::unknown_blob;
   std::string text{};
-  bool operator==(const Refusal&) const = default;
+  bool operator==(const BlobRefusal&) const = default;
 };
 
-using Reply = std::variant<Offer, Piece, Refusal>;
+using Reply = std::variant<Offer, Piece, BlobRefusal>;
 [[nodiscard]] Bytes serialize(const Reply& reply);
 /// Errors: corrupt.
 base::Result<Reply> parse_reply(BytesView bytes);

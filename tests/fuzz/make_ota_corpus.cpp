@@ -82,7 +82,7 @@ int main(int count, char** arguments) {
   message("chunks", ota::serialize(ota::Request(ota::PieceRequest{.blob = digest, .pieces = pieces, .site = "plant"})));
   message("offer", ota::serialize(ota::Reply(ota::Offer{.target = digest, .target_bytes = 9, .routes = {{}, {}}})));
   message("piece", ota::serialize(ota::Reply(ota::Piece{.number = 300, .data = Bytes(20)})));
-  message("refusal", ota::serialize(ota::Reply(ota::Refusal{.text = "no"})));
+  message("refusal", ota::serialize(ota::Reply(ota::BlobRefusal{.text = "no"})));
 
   keep(folder, "fetcher", "good", good_conversation(test::make_weights(30'000, 1)));
   return 0;

@@ -12,6 +12,7 @@
 #include "fleet/sql/schema.h"
 #include "tests/base/mqtt/test_broker.h"
 #include "tests/fleet/accelerated_clock.h"
+#include "tests/fleet/simulator/signed_fleet.h"
 #include "tests/support/figures.h"
 
 namespace wayside::fleet {
@@ -47,8 +48,10 @@ class BrokerKill : public testing::Test {
   void make_device(int i) {
     SimulatedDeviceOptions options;
     options.mqtt = client(std::format("dev-{}", i));
-    options.step_time = std::chrono::milliseconds(2000);
-    options.fails = i == 5;
+    options.trusted = fleet_.root;
+    options.gates.step_time = std::chrono::milliseconds(2000);
+    options.gates.shelf = &fleet_.shelf;
+    options.gates.model = [i](const auto&) { return SimulatedVerdict{.golden = i != 5}; };
     devices_.push_back(SimulatedDevice::create(std::move(options), disks_[i], clock_).value());
   }
 
@@ -56,7 +59,9 @@ class BrokerKill : public testing::Test {
     ota::RolloutPolicy made;
     made.id = std::format("r{}", number);
     made.role = "detector";
-    made.manifest_sha256 = std::string(64, "0123456789abcdef"[number % 16]);
+    const auto release = fleet_.release(std::format("{}.0.0", number), wayside::test::make_weights(4096, number));
+    EXPECT_TRUE(store_.put_manifest(release.sha256, release.envelope));
+    made.manifest_sha256 = release.sha256;
     made.waves = {{.permille = 300, .soak_s = 0}, {.permille = 1000, .soak_s = 0}};
     made.halt.fail_permille = 500;
     made.success_permille = 0;
@@ -74,7 +79,7 @@ class BrokerKill : public testing::Test {
     const auto limits = policy(number);
     std::vector<std::string> ids;
     for (int i = 0; i < kDevices; ++i) ids.push_back(std::format("dev-{}", i));
-    ASSERT_TRUE(store_.create(limits, ota::to_json(limits), ids, unix_now()));
+    ASSERT_TRUE(store_.create(limits, fleet_.sign(limits), ids, unix_now()));
     DriverOptions options;
     options.mqtt = client("fleet-driver");
     auto driver = Driver::create(store_, limits.id, options, clock_).value();
@@ -84,7 +89,7 @@ class BrokerKill : public testing::Test {
     while (true) {
       const auto done = driver->poll(kPollSlice);
       ASSERT_TRUE(done) << done.error().message;
-      for (auto& device : devices_) device->poll();
+      for (auto& device : devices_) ASSERT_TRUE(device->poll());
       if (*done) break;
       ASSERT_LT(clock_.now(), give_up) << "roll-out " << number << " hangs: " << driver->view().connection;
       if (kills > 0 && clock_.now() >= next_kill) {
@@ -118,6 +123,7 @@ class BrokerKill : public testing::Test {
     EXPECT_EQ(store_.load(limits.id)->state, RunState::completed);
   }
 
+  test::SignedFleet fleet_;
   test::AcceleratedClock clock_{kAcceleration};
   wayside::test::TempDir dir_;
   sql::Database database_ = open_fleet_database(dir_.path() / "fleet.db").value();

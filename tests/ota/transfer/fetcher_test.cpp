@@ -57,6 +57,13 @@ TEST_F(FetcherTest, a_full_download_costs_what_was_stated) {
   EXPECT_LE(static_cast<double>(site_.devices[0]->wire_bytes()), 1.02 * static_cast<double>(progress.planned_bytes));
 }
 
+TEST_F(FetcherTest, nothing_waits_for_a_time_out) {
+  const auto start = site_.now;
+  fetch(goal(), false);
+  expect_complete(*site_.devices[0], fresh_);
+  EXPECT_LT(site_.now - start, FetcherOptions{}.reply_timeout) << "600 kB at 2 Mbit/s take 2 s";
+}
+
 TEST_F(FetcherTest, only_missing_chunks_are_fetched) {
   const FetchProgress progress = fetch(goal(), true);
   expect_complete(*site_.devices[0], fresh_);
@@ -344,7 +351,7 @@ TEST_F(FetcherTest, every_call_is_legal_in_every_state) {
       [&](SimulatedDevice& device) { device.fetcher->on_lost(); },
       [&](SimulatedDevice& device) { device.fetcher->work(site_.now); },
       [&](SimulatedDevice& device) {
-        for (const Reply& reply : {Reply(Offer{.target = digest(fresh_), .target_bytes = 1}), Reply(Refusal{}),
+        for (const Reply& reply : {Reply(Offer{.target = digest(fresh_), .target_bytes = 1}), Reply(BlobRefusal{}),
                                    Reply(Piece{.tag = tag_of(digest(fresh_)), .number = 3, .data = Bytes(9)})}) {
           device.fetcher->on_message(
               {.topic = "te/device/gate-1///blob/data", .payload = std::string(text_of(serialize(reply)))}, site_.now);

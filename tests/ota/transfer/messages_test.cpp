@@ -34,7 +34,7 @@ std::vector<Reply> replies() {
                     .chunk_bytes = 1200};
   return {Offer{.target = digest_of("t"), .target_bytes = 5000, .routes = {route, Route{}}},
           Piece{.kind = PieceKind::chunk, .tag = tag_of(digest_of("t")), .number = 77, .data = Bytes(100)},
-          Refusal{.code = RefusalCode::busy, .text = "busy"}};
+          BlobRefusal{.code = RefusalCode::busy, .text = "busy"}};
 }
 
 template <class Message, class Parse>
