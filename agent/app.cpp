@@ -4,6 +4,7 @@
 
 #include <format>
 
+#include "agent/ota/update_service.h"
 #include "agent/outbox.h"
 #include "agent/overlay_writer.h"
 #include "agent/persistent_counter.h"
@@ -22,6 +23,8 @@ namespace {
 /// by default: one durable write per 100 s).
 constexpr std::uint64_t kEpochBlock = 16;
 constexpr std::uint64_t kSequenceBlock = 1024;
+/// The longest that one call of the updater may take: golden set and bench of a slow candidate.
+constexpr std::chrono::minutes kUpdaterHangLimit{15};
 
 /// What lives on disk, in order of construction; the reporter's parts point into it.
 struct State {
@@ -58,9 +61,37 @@ ModelFacts facts_of(const ModelConfig& config, const Detector& detector, const a
           .labels = detector.card().labels};
 }
 
-base::Result<std::unique_ptr<OverlayWriter>> make_overlay(const Config& config, const ModelCard& card) {
+base::Result<std::unique_ptr<OverlayWriter>> make_overlay(const Config& config, const ModelFacts& model) {
   if (config.snapshot.dir.empty()) return std::unique_ptr<OverlayWriter>();
-  return OverlayWriter::create(config.snapshot.dir, static_cast<std::uint64_t>(config.snapshot.every_frames), card);
+  return OverlayWriter::create(config.snapshot.dir, static_cast<std::uint64_t>(config.snapshot.every_frames),
+                               ModelCard{.name = model.name, .labels = model.labels});
+}
+
+/// What the pipeline starts with, and the updater where there is one.
+struct Start {
+  std::unique_ptr<UpdateService> updates{};
+  std::unique_ptr<FrameProcessor> model{};
+  ModelFacts facts{};
+};
+
+base::Result<Start> open_model(const Config& config, accel::Accelerator& accelerator, base::Clock& clock) {
+  const ModelConfig& model = config.models.front();
+  Start start;
+  std::string description;
+  if (config.ota.enable) {
+    WAYSIDE_TRY(start.updates, UpdateService::open(config, accelerator, clock));
+    start.model = start.updates->take_first_model();
+    start.facts = start.updates->first_facts();
+    description = start.updates->first_description();
+  } else {
+    WAYSIDE_TRY(auto detector, load_detector(model, 0, accelerator));
+    start.facts = facts_of(model, *detector, accelerator);
+    description = detector->describe();
+    start.model = std::move(detector);
+  }
+  base::log_info("model role={} name=\"{}\" version={} state={} accelerator=\"{}\" {}", model.role, start.facts.name,
+                 start.facts.version, start.facts.state, accelerator.describe(), description);
+  return start;
 }
 
 }  // namespace
@@ -92,8 +123,7 @@ accel::CoreChoice core_choice(std::string_view name) {
   return name == "little" ? accel::CoreChoice::little : accel::CoreChoice::any;
 }
 
-base::Result<std::unique_ptr<Detector>> load_detector(const ModelConfig& model, std::uint16_t model_index,
-                                                      accel::Accelerator& accelerator) {
+DetectorOptions detector_options(const ModelConfig& model, std::uint16_t model_index) {
   DetectorOptions options;
   options.file = model.file;
   options.card = model.card;
@@ -103,7 +133,12 @@ base::Result<std::unique_ptr<Detector>> load_detector(const ModelConfig& model, 
   if (model.score_threshold) options.score_threshold = static_cast<float>(*model.score_threshold);
   options.labels = model.labels;
   options.model_index = model_index;
-  return Detector::create(options, accelerator, base::Clock::real());
+  return options;
+}
+
+base::Result<std::unique_ptr<Detector>> load_detector(const ModelConfig& model, std::uint16_t model_index,
+                                                      accel::Accelerator& accelerator) {
+  return Detector::create(detector_options(model, model_index), accelerator, base::Clock::real());
 }
 
 base::Result<OpenCamera> open_configured_camera(const CameraConfig& config) {
@@ -124,24 +159,22 @@ base::Result<RunSummary> run_agent(const Config& config, const RunOptions& optio
   base::Clock& clock = base::Clock::real();
   const ModelConfig& model = config.models.front();
   WAYSIDE_TRY(auto accelerator, choose_accelerator(model));
-  WAYSIDE_TRY(auto detector, load_detector(model, 0, *accelerator));
-  base::log_info("model role={} file={} accelerator=\"{}\" {}", model.role, model.file, accelerator->describe(),
-                 detector->describe());
-  WAYSIDE_TRY(auto open, open_configured_camera(config.camera));
-  base::log_info("camera source=\"{}\" format={} size={}x{} rate_hz={:.1f}", open.camera->describe(),
-                 base::to_string(open.format.format), open.format.width_px, open.format.height_px, open.format.rate_hz);
-  WAYSIDE_TRY(auto overlay, make_overlay(config, detector->card()));
-  WAYSIDE_TRY(auto state, open_state(config));
-  WAYSIDE_TRY(auto parts, open_parts(*state, config, clock));
-
   SystemStats stats(clock);
   Config effective = config;
   if (effective.device.board.empty()) effective.device.board = stats.board_model();
+  WAYSIDE_TRY(auto start, open_model(effective, *accelerator, clock));
+  WAYSIDE_TRY(auto open, open_configured_camera(config.camera));
+  base::log_info("camera source=\"{}\" format={} size={}x{} rate_hz={:.1f}", open.camera->describe(),
+                 base::to_string(open.format.format), open.format.width_px, open.format.height_px, open.format.rate_hz);
+  WAYSIDE_TRY(auto overlay, make_overlay(config, start.facts));
+  WAYSIDE_TRY(auto state, open_state(config));
+  WAYSIDE_TRY(auto parts, open_parts(*state, config, clock));
+
   Birth birth{.board_model = stats.board_model(),
               .camera = open.camera->describe(),
               .accelerators = {accelerator->describe()},
               .runtimes = {{"cpu-int8", accelerator->describe()}},
-              .models = {facts_of(model, *detector, *accelerator)}};
+              .models = {start.facts}};
   WAYSIDE_TRY(auto reporter, Reporter::create(effective, std::move(birth), std::move(parts), stats, clock));
 
   PipelineOptions pipeline_options;
@@ -150,11 +183,18 @@ base::Result<RunSummary> run_agent(const Config& config, const RunOptions& optio
   pipeline_options.wait_for_reports = config.camera.lossless;
   pipeline_options.on_report = [&reporter] { reporter->wake(); };
   pipeline_options.observer = overlay.get();
-  Pipeline pipeline(*open.camera, *detector, std::move(pipeline_options), clock);
+  ModelSlot slot(std::move(start.model));
+  Pipeline pipeline(*open.camera, slot, std::move(pipeline_options), clock);
   reporter->attach(pipeline);
+  if (start.updates) {
+    reporter->attach(start.updates->link());
+    reporter->also_alive([&] { return start.updates->progressing(kUpdaterHangLimit); });
+  }
   const SignalWatcher signals([&reporter] { reporter->request_stop(); });
   WAYSIDE_CHECK(pipeline.start());
+  if (start.updates) start.updates->start(slot, pipeline);
   reporter->run(options.run_for ? clock.now() + *options.run_for : base::MonotonicTime::max());
+  if (start.updates) start.updates->stop();
   const auto& counters = pipeline.counters();
   const auto sent = reporter->totals();
   return RunSummary{.frames_in = counters.frames_in,

@@ -35,6 +35,8 @@ base::Result<RunSummary> run_agent(const Config& config, const RunOptions& optio
 /// The first accelerator of the model's preference list that is present, or not_found naming those that are.
 base::Result<std::unique_ptr<accel::Accelerator>> choose_accelerator(const ModelConfig& model);
 
+/// What the configuration says about a model.
+[[nodiscard]] DetectorOptions detector_options(const ModelConfig& model, std::uint16_t model_index);
 /// Loads the model on an accelerator of its preference list.
 base::Result<std::unique_ptr<Detector>> load_detector(const ModelConfig& model, std::uint16_t model_index,
                                                       accel::Accelerator& accelerator);

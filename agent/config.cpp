@@ -12,6 +12,7 @@
 #include "agent/config_reader.h"
 #include "base/log.h"
 #include "base/mqtt/message.h"
+#include "ota/rollout_policy.h"
 
 namespace wayside::agent {
 namespace {
@@ -81,6 +82,26 @@ void visit_model(FieldVisitor& v, ModelConfig& c) {
           c.labels);
 }
 
+void visit_ota(FieldVisitor& v, OtaConfig& c) {
+  v.flag({"enable", "Take model updates over MQTT"}, c.enable);
+  v.text({"dir", "Where packages, journal and installed models live; default: ota in state_dir"}, c.dir,
+         TextKind::path);
+  v.text({"root", "First root document: who may sign packages (wayside keys root)"}, c.root, TextKind::path);
+  v.integer({"max_bytes", "An update may not fetch more than this; 0: what its command and policy say"}, c.max_bytes,
+            {0, std::int64_t{1} << 40});
+  v.integer({"download_timeout_s", "A download that takes longer is given up"}, c.download_timeout_s, {60, 30 * 86400});
+  v.text({"site", "Devices of one site share each chunk that is sent; empty: chunks for this device alone"}, c.site);
+  v.integer({"shadow_one_in", "Before it works, a new model sees at most one live frame in this many"}, c.shadow_one_in,
+            {1, 1000});
+  v.integer({"probation_min_s", "How long a new model is watched at least, whatever its package says"},
+            c.probation_min_s, {0, 86400});
+  v.integer({"max_rss_growth_bytes", "On probation the agent may grow by this"}, c.max_rss_growth_bytes,
+            {1024 * 1024, std::int64_t{1} << 34});
+  v.flag({"require_policy", "Nothing starts without a signed roll-out policy"}, c.require_policy);
+  v.texts({"windows", "Updates begin only in these times of the day, UTC, e.g. [22:00-05:00]; default: at any time"},
+          c.windows);
+}
+
 }  // namespace
 
 void Config::visit(FieldVisitor& v) {
@@ -109,6 +130,7 @@ void Config::visit(FieldVisitor& v) {
                   {256 * 1024, std::int64_t{1} << 36});
     inner.integer({"max_age_s", "Older events are dropped and counted"}, outbox.max_age_s, {1, 365 * 86400});
   });
+  v.section({"ota", "Updates over the air"}, [this](FieldVisitor& inner) { visit_ota(inner, ota); });
   v.section({"log", "What is written to standard error"}, [this](FieldVisitor& inner) {
     inner.choice({"level", "Least important line that is written"}, log.level, kLogLevels);
   });
@@ -141,11 +163,30 @@ std::string default_state_dir() {
   return std::string(home != nullptr ? home : "/tmp") + "/.local/state/wayside";
 }
 
+base::Result<void> check_ota(const OtaConfig& config) {
+  if (config.enable && config.root.empty()) {
+    return base::fail(base::Code::invalid_argument,
+                      "ota.root: is missing; name the root document that says who may sign (wayside keys root)");
+  }
+  if (!config.site.empty()) WAYSIDE_CHECK(base::mqtt::check_topic_level("ota.site", config.site));
+  for (const auto& window : config.windows) {
+    if (auto parsed = ota::parse_day_window(window); !parsed)
+      return std::unexpected(std::move(parsed.error().context("ota.windows")));
+  }
+  if (config.windows.size() > ota::RolloutPolicy::kMaxWindows) {
+    return base::fail(base::Code::invalid_argument,
+                      std::format("ota.windows: has {} entries; at most {} are possible", config.windows.size(),
+                                  ota::RolloutPolicy::kMaxWindows));
+  }
+  return {};
+}
+
 base::Result<void> complete(Config& config) {
   if (config.device.id.empty()) config.device.id = host_id();
   if (config.device.name.empty()) config.device.name = config.device.id;
   if (config.state_dir.empty()) config.state_dir = default_state_dir();
   if (config.outbox.dir.empty()) config.outbox.dir = config.state_dir + "/outbox";
+  if (config.ota.dir.empty()) config.ota.dir = config.state_dir + "/ota";
   WAYSIDE_CHECK(base::mqtt::check_topic_level("device.id", config.device.id));
   WAYSIDE_CHECK(base::mqtt::check_topic_level("mqtt.root", config.mqtt.root));
   if (config.models.empty()) {
@@ -159,7 +200,7 @@ base::Result<void> complete(Config& config) {
                         std::format("models.{}.accelerator: is empty; leave it out or write [cpu-int8]", index));
     }
   }
-  return {};
+  return check_ota(config.ota);
 }
 
 }  // namespace

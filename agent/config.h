@@ -75,6 +75,20 @@ struct OutboxConfig {
   std::int64_t max_age_s = 604800;
 };
 
+struct OtaConfig {
+  bool enable = false;
+  std::string dir;   ///< empty: <state_dir>/ota
+  std::string root;  ///< the first root document
+  std::int64_t max_bytes = 0;
+  std::int64_t download_timeout_s = 86'400;
+  std::string site;
+  std::int64_t shadow_one_in = 1;
+  std::int64_t probation_min_s = 0;
+  std::int64_t max_rss_growth_bytes = 64 * 1024 * 1024;
+  bool require_policy = false;
+  std::vector<std::string> windows;  ///< "22:00-05:00", UTC
+};
+
 struct LogConfig {
   std::string level = "info";
 };
@@ -94,6 +108,7 @@ struct Config {
   TelemetryConfig telemetry;
   std::string state_dir;  ///< empty: $STATE_DIRECTORY, /var/lib/wayside for root, else under the home directory
   OutboxConfig outbox;
+  OtaConfig ota;
   LogConfig log;
   SnapshotConfig snapshot;
 

@@ -11,8 +11,23 @@ namespace wayside::agent {
 namespace {
 
 base::Result<ModelCard> find_card(const DetectorOptions& options, const accel::Session& session) {
-  if (!options.card.empty()) return load_model_card(options.card);
+  if (!options.card.empty()) return load_model_card(options.card, !options.signed_card);
   return model_card_for(options.file, session);
+}
+
+base::Result<void> apply(const SignedCard& from, ModelCard& card) {
+  card.name = from.name;
+  card.version = from.version;
+  if (!from.labels.empty()) card.labels = from.labels;
+  if (from.decoder == "raw") return {};
+  if (from.decoder != to_string(card.decoder.type)) {
+    return base::fail(base::Code::invalid_argument, std::format("the manifest's decoder is {}, the card's is {}",
+                                                                from.decoder, to_string(card.decoder.type)));
+  }
+  card.decoder.score_threshold = from.score_threshold;
+  card.decoder.iou_threshold = from.iou_threshold;
+  card.decoder.max_detections = std::min(from.max_detections, kMaxDetections);
+  return {};
 }
 
 base::Result<std::vector<bool>> label_mask(const std::vector<std::string>& wanted, const ModelCard& card) {
@@ -50,6 +65,9 @@ base::Result<std::unique_ptr<Detector>> Detector::create(const DetectorOptions& 
   if (!session) return with_file(std::move(session).error(), options.file);
   auto card = find_card(options, **session);
   if (!card) return with_file(std::move(card).error(), options.file);
+  if (options.signed_card) {
+    if (auto done = apply(*options.signed_card, *card); !done) return with_file(std::move(done).error(), options.file);
+  }
   if (options.score_threshold) card->decoder.score_threshold = *options.score_threshold;
   auto mask = label_mask(options.labels, *card);
   if (!mask) return with_file(std::move(mask).error(), options.file);

@@ -19,15 +19,25 @@
 
 namespace wayside::agent {
 
+/// What a signed manifest says about a model, over what its card says.
+struct SignedCard {
+  std::string name, version;
+  std::vector<std::string> labels{};  ///< empty: the card's
+  std::string decoder{};              ///< must be the card's; "raw": nothing is said about post-processing
+  float score_threshold = 0, iou_threshold = 0;
+  std::uint32_t max_detections = 0;
+};
+
 struct DetectorOptions {
   std::filesystem::path file;          ///< the .tflite
   std::filesystem::path card{};        ///< empty: found beside the model, or derived from it
   unsigned thread_count = 1;           ///< 0: one per core
   std::chrono::microseconds spin{50};  ///< see accel::SessionOptions
   accel::CoreChoice cores = accel::CoreChoice::any;
-  std::optional<float> score_threshold{};  ///< 0..1; absent: the card's
-  std::vector<std::string> labels{};       ///< only these are reported; empty: all
-  std::uint16_t model_index = 0;           ///< copied into the reports
+  std::optional<float> score_threshold{};   ///< 0..1; absent: the card's
+  std::vector<std::string> labels{};        ///< only these are reported; empty: all
+  std::uint16_t model_index = 0;            ///< copied into the reports
+  std::optional<SignedCard> signed_card{};  ///< for a model from a package; its card may not name other files
 };
 
 /// Not thread-safe: belongs to the vision thread once the pipeline runs.

@@ -11,6 +11,7 @@
 #include "agent/app.h"
 #include "agent/commands.h"
 #include "agent/config.h"
+#include "agent/golden_command.h"
 #include "agent/signal_watcher.h"
 #include "agent/version.h"
 #include "base/log.h"
@@ -28,6 +29,7 @@ struct Arguments {
   unsigned threads = 1;
   unsigned run_for = 0;
   std::string overlay_out;
+  agent::GoldenOptions golden;
   unsigned overlay_every = 10;
 };
 
@@ -43,7 +45,12 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--bench", arguments.bench, "Measure a model and end");
   app.add_option("--seconds", arguments.seconds, "How long --bench measures")->check(CLI::Range(1U, 3600U));
   app.add_option("--threads", arguments.threads, "CPU threads of --bench")->check(CLI::Range(0U, 16U));
-  app.add_flag("--json", arguments.json, "--check, --devices, --bench and the end of a run print JSON");
+  app.add_option("--golden", arguments.golden.model, "Make a package's golden set with this model and end");
+  app.add_option("--golden-card", arguments.golden.card, "Its model card (default: beside the model)");
+  app.add_option("--golden-out", arguments.golden.out, "Folder for golden.in and golden.out (default: here)");
+  app.add_option("--golden-source", arguments.golden.source, "Camera to take the pictures from (default: synthetic)");
+  app.add_option("--golden-cases", arguments.golden.cases, "Number of pictures")->check(CLI::Range(1U, 1024U));
+  app.add_flag("--json", arguments.json, "--check, --devices, --bench, --golden and the end of a run print JSON");
   app.add_option("--run-for", arguments.run_for, "End after this many seconds")->check(CLI::Range(1U, 31'536'000U));
   app.add_option("--overlay-out", arguments.overlay_out, "Write pictures with boxes into this folder");
   app.add_option("--overlay-every", arguments.overlay_every, "One picture for this many frames")
@@ -109,6 +116,7 @@ int work(const Arguments& arguments) {
                                  .thread_count = arguments.threads},
                                 output);
   }
+  if (!arguments.golden.model.empty()) return agent::golden_command(arguments.golden, output);
   if (arguments.config.empty()) {
     std::fputs("waysided: --config FILE is missing; see waysided --help, and agent/examples for a file to start from\n",
                stderr);

@@ -11,17 +11,18 @@
 namespace wayside::agent {
 
 base::Result<std::unique_ptr<OverlayWriter>> OverlayWriter::create(std::filesystem::path folder,
-                                                                   std::uint64_t every_frames, const ModelCard& card) {
+                                                                   std::uint64_t every_frames, ModelCard card) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return base::fail_errno(folder.string() + ": cannot make the folder for overlay pictures", error.value());
   WAYSIDE_TRY(auto encoder, base::JpegEncoder::create());
-  return std::unique_ptr<OverlayWriter>(new OverlayWriter(std::move(folder), every_frames, card, std::move(encoder)));
+  return std::unique_ptr<OverlayWriter>(
+      new OverlayWriter(std::move(folder), every_frames, std::move(card), std::move(encoder)));
 }
 
-OverlayWriter::OverlayWriter(std::filesystem::path folder, std::uint64_t every_frames, const ModelCard& card,
+OverlayWriter::OverlayWriter(std::filesystem::path folder, std::uint64_t every_frames, ModelCard card,
                              base::JpegEncoder encoder)
-    : folder_(std::move(folder)), every_frames_(every_frames), card_(card), encoder_(std::move(encoder)) {}
+    : folder_(std::move(folder)), every_frames_(every_frames), card_(std::move(card)), encoder_(std::move(encoder)) {}
 
 void OverlayWriter::observe(const base::ImageView& image, const FrameReport& report) {
   if (seen_++ % every_frames_ != 0 || written_ >= kMaxFiles) return;

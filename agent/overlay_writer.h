@@ -19,19 +19,18 @@ class OverlayWriter final : public FrameObserver {
  public:
   static constexpr std::uint64_t kMaxFiles = 10'000;
 
-  /// Makes the folder. `card` must outlive the writer.
+  /// Makes the folder.
   static base::Result<std::unique_ptr<OverlayWriter>> create(std::filesystem::path folder, std::uint64_t every_frames,
-                                                             const ModelCard& card);
+                                                             ModelCard card);
   void observe(const base::ImageView& image, const FrameReport& report) override;
 
  private:
-  OverlayWriter(std::filesystem::path folder, std::uint64_t every_frames, const ModelCard& card,
-                base::JpegEncoder encoder);
+  OverlayWriter(std::filesystem::path folder, std::uint64_t every_frames, ModelCard card, base::JpegEncoder encoder);
   base::Result<void> write(const base::ImageView& image, const FrameReport& report);
 
   std::filesystem::path folder_;
   std::uint64_t every_frames_;
-  const ModelCard& card_;
+  ModelCard card_;
   base::JpegEncoder encoder_;
   std::uint64_t seen_ = 0;
   std::uint64_t written_ = 0;

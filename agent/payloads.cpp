@@ -78,7 +78,8 @@ std::string runtime_json(const std::vector<std::pair<std::string, std::string>>&
 
 std::string model_json(const ModelFacts& model, const Stamp& since) {
   Json json = {{"name", model.name},       {"version", model.version}, {"sha256", model.sha256},
-               {"variant", model.variant}, {"state", "committed"},     {"labels", model.labels}};
+               {"variant", model.variant}, {"state", model.state},     {"labels", model.labels}};
+  if (!model.manifest_sha256.empty()) json["manifest_sha256"] = model.manifest_sha256;
   json["since"] = base::rfc3339(since.wall);
   return text(json);
 }

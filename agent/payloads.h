@@ -31,7 +31,9 @@ struct ModelFacts {
   std::string name;
   std::string version;
   std::string sha256;
-  std::string variant;  ///< the accelerator's name, "cpu-int8"
+  std::string variant;              ///< the accelerator's name, "cpu-int8"
+  std::string state = "committed";  ///< or "trial", while an update is on probation
+  std::string manifest_sha256{};    ///< empty: the model of the configuration
   std::vector<std::string> labels;
 };
 

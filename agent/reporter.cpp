@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <format>
 
+#include "agent/ota/update_link.h"
 #include "agent/service_manager.h"
 #include "base/log.h"
 
@@ -68,7 +69,11 @@ Reporter::Reporter(const Config& config, Birth birth, Parts parts, SystemStats& 
       last_telemetry_(clock.now()),
       next_telemetry_(last_telemetry_ + interval_) {
   if (const auto period = ServiceManager::watchdog_period()) watchdog_half_ = *period / 2;
+  for (std::size_t index = 0; index < birth_.models.size(); ++index)
+    models_[static_cast<std::uint16_t>(index)] = birth_.models[index];
 }
+
+Reporter::~Reporter() = default;
 
 Stamp Reporter::stamp() const { return {.wall = clock_.wall_now(), .uptime = clock_.now(), .boot_id = boot_id_}; }
 
@@ -90,6 +95,8 @@ void Reporter::run(base::MonotonicTime deadline) {
     drain_reports();
     check_health();
     if (clock_.now() >= next_telemetry_) publish_telemetry();
+    while (!client_->connected() && serve_link()) {
+    }
     send_pending();
     spill_if_needed();
     feed_watchdog();
@@ -136,8 +143,9 @@ void Reporter::handle(const mqtt::Event& event) {
       break;
     }
     case Kind::subscribe_failed: base::log_warn("mqtt event=subscribe_failed reason=\"{}\"", event.detail); break;
-    case Kind::message: break;  // nothing is subscribed yet
+    case Kind::message: break;  // only the update link subscribes to anything
   }
+  if (link_ != nullptr) pass_on(event);
 }
 
 void Reporter::on_connected() {
@@ -226,7 +234,7 @@ void Reporter::report_detections(const FrameReport& report) {
   outbox_.push({.sequence = sequence,
                 .wall_ms = wall_ms,
                 .topic = topics_.event("detection"),
-                .payload = detection_json(report, birth_.models[report.model], sequence, taken)});
+                .payload = detection_json(report, model_of(report.model), sequence, taken)});
   ++events_total_;
 }
 
@@ -270,7 +278,7 @@ bool Reporter::window_open() const {
 }
 
 void Reporter::send_pending() {
-  while (window_open() && (send_retained() || send_events())) {
+  while (window_open() && (send_retained() || serve_link() || send_events())) {
   }
 }
 
@@ -279,7 +287,9 @@ bool Reporter::send_retained() {
   if (unsent_.empty()) return false;
   const std::string topic = unsent_.front();
   unsent_.erase(unsent_.begin());
-  const auto ticket = client_->publish(mqtt::json_message(topic, retained_[topic], 1, true));
+  const auto payload = retained_.find(topic);
+  if (payload == retained_.end()) return true;  // of an earlier connection, and not wanted any more
+  const auto ticket = client_->publish(mqtt::json_message(topic, payload->second, 1, true));
   if (ticket) {
     retained_tickets_[*ticket] = topic;
   } else {
@@ -319,7 +329,70 @@ void Reporter::feed_watchdog() {
   if (watchdog_half_.count() == 0 || clock_.now() < next_watchdog_) return;
   next_watchdog_ = clock_.now() + watchdog_half_ / 2;
   // Frames must progress; that this loop runs proves nothing about the camera and vision threads.
-  if (pipeline_->progressing(std::max<std::chrono::nanoseconds>(watchdog_half_, kHangLimit))) ServiceManager::alive();
+  const bool frames = pipeline_->progressing(std::max<std::chrono::nanoseconds>(watchdog_half_, kHangLimit));
+  if (frames && (!also_alive_ || also_alive_())) ServiceManager::alive();
+}
+
+// ---- the update link
+// -----------------------------------------------------------------------------------------------
+
+void Reporter::attach(UpdateLink& link) {
+  link_ = &link;
+  link.on_wish([this] { wake(); });
+}
+
+void Reporter::pass_on(const mqtt::Event& event) {
+  using Kind = mqtt::Event::Kind;
+  if (event.kind == Kind::connected)
+    link_->push({.kind = LinkEvent::Kind::connected,
+                 .max_in_flight = static_cast<std::uint32_t>(client_->limits().max_in_flight)});
+  if (event.kind == Kind::lost) link_->push({.kind = LinkEvent::Kind::lost});
+  if (event.kind == Kind::message) link_->push({.kind = LinkEvent::Kind::message, .message = event.message});
+}
+
+/// Carries out one wish; false when there is none, or no room for it.
+bool Reporter::serve_link() {
+  if (link_ == nullptr) return false;
+  if (!held_wish_) {
+    auto next = link_->next_wish();
+    if (!next) return false;
+    held_wish_ = std::make_unique<LinkWish>(std::move(*next));
+  }
+  if (!carry_out(*held_wish_)) return false;
+  held_wish_.reset();
+  return true;
+}
+
+bool Reporter::carry_out(LinkWish& wish) {
+  switch (wish.kind) {
+    case LinkWish::Kind::publish:
+      if (const auto sent = client_->publish(wish.message); !sent) {
+        if (sent.error().code == base::Code::exhausted) return false;
+        base::log_debug("mqtt event=not_sent topic={} reason=\"{}\"", wish.message.topic, sent.error().message);
+      }
+      break;
+    case LinkWish::Kind::retain: set_retained(wish.message.topic, std::move(wish.message.payload)); break;
+    case LinkWish::Kind::subscribe: client_->subscribe(wish.filter, wish.qos); break;
+    case LinkWish::Kind::unsubscribe: client_->unsubscribe(wish.filter); break;
+    case LinkWish::Kind::model: take_model(wish); break;
+  }
+  return true;
+}
+
+void Reporter::take_model(const LinkWish& wish) {
+  constexpr std::size_t kMaxModels = 4;
+  models_[wish.model_index] = wish.model;
+  while (models_.size() > kMaxModels)
+    models_.erase(models_.begin()->first == wish.model_index ? std::next(models_.begin()) : models_.begin());
+  for (auto& model : birth_.models) {
+    if (model.role == wish.model.role) model = wish.model;
+  }
+  set_retained(topics_.model(wish.model.role), model_json(wish.model, stamp()));
+}
+
+const ModelFacts& Reporter::model_of(std::uint16_t index) const {
+  const auto found = models_.find(index);
+  return found == models_.end() ? birth_.models.front() : found->second;
 }
 
 // ---- the end

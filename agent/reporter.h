@@ -24,13 +24,16 @@
 
 namespace wayside::agent {
 
+class UpdateLink;
+struct LinkWish;
+
 /// What is said once per connection, retained.
 struct Birth {
   std::string board_model;
   std::string camera;
   std::vector<std::string> accelerators;
   std::vector<std::pair<std::string, std::string>> runtimes;
-  std::vector<ModelFacts> models;
+  std::vector<ModelFacts> models;  ///< by index in the frame reports
 };
 
 /// One owner thread (the agent's main thread); request_stop() and wake() from any.
@@ -49,6 +52,11 @@ class Reporter {
   /// The pipeline whose reports are sent; must outlive run().
   void attach(Pipeline& pipeline) { pipeline_ = &pipeline; }
 
+  /// Another part that uses this connection on a thread of its own; before run(), must outlive it.
+  void attach(UpdateLink& link);
+  /// Also asked before the watchdog is fed: false when that part hangs.
+  void also_alive(std::function<bool()> check) { also_alive_ = std::move(check); }
+
   /// Works until request_stop(), until `deadline`, or until the pipeline has finished; then sends what it can within a
   /// bound, keeps the rest on disk, says "down" and disconnects.
   void run(base::MonotonicTime deadline);
@@ -61,6 +69,7 @@ class Reporter {
   [[nodiscard]] Totals totals() const;
   /// There is a new report. Short; allocates nothing.
   void wake();
+  ~Reporter();
 
  private:
   Reporter(const Config& config, Birth birth, Parts parts, SystemStats& stats, base::Clock& clock);
@@ -76,6 +85,11 @@ class Reporter {
   void send_pending();
   bool send_retained();
   bool send_events();
+  bool serve_link();
+  bool carry_out(LinkWish& wish);
+  void pass_on(const base::mqtt::Event& event);
+  void take_model(const LinkWish& wish);
+  [[nodiscard]] const ModelFacts& model_of(std::uint16_t index) const;
   void spill_if_needed();
   void feed_watchdog();
   void finish();
@@ -97,6 +111,11 @@ class Reporter {
   std::string boot_id_;
   DetectionPolicy policy_;
   Pipeline* pipeline_ = nullptr;
+  UpdateLink* link_ = nullptr;
+  std::unique_ptr<LinkWish> held_wish_;  ///< for which there was no room yet
+  std::function<bool()> also_alive_;
+  /// By the index in the frame reports: the one that runs, and those before it whose reports may still wait.
+  std::map<std::uint16_t, ModelFacts> models_;
   std::unique_ptr<base::mqtt::Client> client_;
   std::atomic<bool> stop_requested_{false};
 

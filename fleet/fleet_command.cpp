@@ -8,6 +8,7 @@
 #include "fleet/commands/devices.h"
 #include "fleet/commands/push.h"
 #include "fleet/commands/rollouts.h"
+#include "fleet/commands/serve.h"
 
 namespace wayside::fleet {
 namespace {
@@ -95,6 +96,17 @@ void add_identity(CLI::App& group, Chosen& chosen) {
   provision.command->add_option("--seconds", provision.options->seconds, "End after this many seconds");
   provision.command->callback(
       [=, &chosen] { chosen = [=] { return provision_command(*provision.fleet, *provision.options); }; });
+}
+
+void add_serve(CLI::App& group, Chosen& chosen) {
+  auto serve = describe<ServeOptions>(group, "serve", "Give devices the files that they ask for, until Ctrl-C");
+  auto& options = *serve.options;
+  options.broker.client_id = "wayside-server-1";
+  describe_broker(*serve.command, options.broker);
+  serve.command->add_option("--repository", options.repository, "Folder with what was pushed")->required();
+  serve.command->add_option("--group", options.group, "Servers of one group share the work (default: blob-servers)");
+  serve.command->add_option("--seconds", options.seconds, "End after this many seconds");
+  serve.command->callback([=, &chosen] { chosen = [=] { return serve_command(*serve.fleet, *serve.options); }; });
 }
 
 void add_push(CLI::App& group, Chosen& chosen) {
@@ -185,6 +197,7 @@ void add_fleet(CLI::App& app, Chosen& chosen) {
   group->require_subcommand(1);
   add_devices(*group, chosen);
   add_identity(*group, chosen);
+  add_serve(*group, chosen);
   add_push(*group, chosen);
   add_rollout(*group, chosen);
 }

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/mapped_file.h"
+#include "fleet/agent_program.h"
 #include "fleet/signed_package.h"
 #include "ota/package/canonical_json.h"
 #include "ota/package/trust.h"
@@ -239,6 +240,34 @@ void add_make(CLI::App& package, std::function<int()>& chosen) {
   command->callback([=, &chosen] { chosen = [=] { return report(options->json, [&] { return make(*options); }); }; });
 }
 
+void add_golden(CLI::App& package, std::function<int()>& chosen) {
+  struct Options {
+    std::string model, card, out = ".", source;
+    unsigned cases = 8;
+    bool json = false;
+  };
+  auto* command = package.add_subcommand("golden", "Make a golden set: what a model answers to pictures of a camera");
+  auto options = std::make_shared<Options>();
+  command->add_option("model", options->model, "A full-integer .tflite file")->required();
+  command->add_option("--card", options->card, "Model card (default: beside the model)");
+  command->add_option("-o,--out", options->out, "Folder for golden.in and golden.out (default: here)");
+  command->add_option("--source", options->source, "Camera, as in the configuration (default: a synthetic street)");
+  command->add_option("--cases", options->cases, "Number of pictures (default: 8)");
+  command->add_flag("--json", options->json, "Print the result as JSON");
+  command->callback([=, &chosen] {
+    chosen = [=] {
+      std::vector<std::string> all{"--golden",   options->model,   "--golden-out",
+                                   options->out, "--golden-cases", std::to_string(options->cases)};
+      if (!options->card.empty()) all.insert(all.end(), {"--golden-card", options->card});
+      if (!options->source.empty()) all.insert(all.end(), {"--golden-source", options->source});
+      if (options->json) all.emplace_back("--json");
+      const auto error = exec_agent(all);
+      std::fprintf(stderr, "wayside: %s\n", error.message.c_str());
+      return 1;
+    };
+  });
+}
+
 void add_sign(CLI::App& package, std::function<int()>& chosen) {
   auto* command = package.add_subcommand("sign", "Add signatures to a package");
   auto options = std::make_shared<SignOptions>();
@@ -273,9 +302,10 @@ void add_show(CLI::App& package, std::function<int()>& chosen) {
 }  // namespace
 
 void add_package(CLI::App& app, std::function<int()>& chosen) {
-  auto* package = app.add_subcommand("package", "Model packages: make, sign, verify, show");
+  auto* package = app.add_subcommand("package", "Model packages: make, golden, sign, verify, show");
   package->require_subcommand(1);
   add_make(*package, chosen);
+  add_golden(*package, chosen);
   add_sign(*package, chosen);
   add_verify(*package, chosen);
   add_show(*package, chosen);

@@ -79,10 +79,15 @@ SessionGateReport test_model(accel::Accelerator& accelerator, const ota::BlobSto
     return {medium ? Step::failed(difference.error().message) : Step::model_failed(difference.error().message), {}};
   }
   if (!difference->empty()) return refused(*difference);
-  const auto measured = measure(**session, options.bench_runs, clock);
-  if (!measured) return refused(measured.error().message);
-  const auto over = ota::judge(*measured, task.variant.limits);
-  return {over.empty() ? Step::done() : Step::model_failed(over), *measured};
+  SessionGateReport report;
+  for (unsigned round = 0; round < std::max(options.bench_rounds, 1U); ++round) {
+    const auto measured = measure(**session, options.bench_runs, clock);
+    if (!measured) return refused(measured.error().message);
+    const auto over = ota::judge(*measured, task.variant.limits);
+    report = {over.empty() ? Step::done() : Step::model_failed(over), *measured};
+    if (over.empty()) break;
+  }
+  return report;
 }
 
 }  // namespace wayside::agent

@@ -156,7 +156,7 @@ std::string_view to_string(DecoderType type) {
   return "unknown";
 }
 
-base::Result<ModelCard> load_model_card(const std::filesystem::path& path) {
+base::Result<ModelCard> load_model_card(const std::filesystem::path& path, bool other_files) {
   WAYSIDE_TRY(const auto document, base::load_yaml(path));
   const CardFile file{path, path.string()};
   ModelCard card;
@@ -172,6 +172,7 @@ base::Result<ModelCard> load_model_card(const std::filesystem::path& path) {
   if (fields.read("labels_file", labels_file) && has_labels) {
     fields.reject("labels_file", "give either labels or labels_file");
   }
+  if (!labels_file.empty() && !other_files) fields.reject("labels_file", "a package has no other files; give labels");
   WAYSIDE_CHECK(fields.finish());
   if (input != nullptr) WAYSIDE_CHECK(read_input(*input, file, card));
   WAYSIDE_CHECK(read_decoder(*decoder, file, card.decoder));

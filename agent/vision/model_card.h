@@ -44,8 +44,9 @@ struct ModelCard {
 };
 
 /// Reads a card. Relative `labels_file` paths start at the card's folder; one label a line. Errors: not_found, io,
-/// corrupt/invalid_argument with file, line and the nearest valid key.
-base::Result<ModelCard> load_model_card(const std::filesystem::path& path);
+/// corrupt/invalid_argument with file, line and the nearest valid key; invalid_argument for a labels_file where
+/// `other_files` is false (a card from a package: nothing in a package is a path).
+base::Result<ModelCard> load_model_card(const std::filesystem::path& path, bool other_files = true);
 
 /// The card next to the model (`street.yaml` beside `street.tflite`) if there is one, else derived from the model: ssd
 /// when ModelInfo::ssd, classification for one output [1,N], COCO names where their number fits. Checks the card

@@ -76,6 +76,7 @@ std::string_view to_string(Refusal refusal) {
     case Refusal::no_space: return "no_space";
     case Refusal::busy: return "busy";
     case Refusal::failed_before: return "failed_before";
+    case Refusal::not_yet: return "not_yet";
     case Refusal::over_byte_budget: return "over_byte_budget";
   }
   return "unknown";

@@ -89,6 +89,7 @@ enum class Refusal {
   over_byte_budget,
   busy,
   failed_before,
+  not_yet,
 };
 
 /// "hash_mismatch"

@@ -27,18 +27,20 @@ bool is_trial(State state) { return state == State::activating || state == State
 }  // namespace
 
 Updater::Updater(base::Storage& storage, BlobStore& store, Gates& gates, const base::Clock& clock,
-                 UpdaterOptions options, Slots slots)
+                 UpdaterOptions options, Slots slots, CounterFloor floor)
     : storage_(&storage),
       store_(&store),
       gates_(&gates),
       clock_(&clock),
       options_(std::move(options)),
-      slots_(std::move(slots)) {}
+      slots_(std::move(slots)),
+      floor_(std::move(floor)) {}
 
 base::Result<Updater> Updater::open(base::Storage& storage, BlobStore& store, Gates& gates, const base::Clock& clock,
                                     UpdaterOptions options) {
   WAYSIDE_TRY(auto slots, Slots::load(storage));
-  Updater updater(storage, store, gates, clock, std::move(options), std::move(slots));
+  WAYSIDE_TRY(auto floor, CounterFloor::load(storage));
+  Updater updater(storage, store, gates, clock, std::move(options), std::move(slots), std::move(floor));
   WAYSIDE_TRY(updater.entry_, Journal::load(storage, updater.damaged_));
   if (updater.damaged()) base::log_error("ota event=record_damaged journal={}", updater.damaged_);
   WAYSIDE_CHECK(updater.recover());
@@ -89,6 +91,10 @@ const Outcome* Updater::outcome(std::string_view command_id) const {
   return found == entry_.history.end() ? nullptr : &*found;
 }
 
+std::uint64_t Updater::counter_floor(const std::string& role) const {
+  return std::max(slots_.slot(role).counter_floor, floor_.of(role));
+}
+
 std::pair<std::int64_t, bool> Updater::now_unix_s() const {
   const auto wall = std::chrono::duration_cast<std::chrono::seconds>(clock_->wall_now().time_since_epoch()).count();
   return {std::max<std::int64_t>(wall, options_.built_unix_s), wall >= options_.built_unix_s};
@@ -124,8 +130,8 @@ Checked<void> Updater::offer_policy(std::string_view text) {
 Checked<void> Updater::check_admission(const UpdateCommand& command) const {
   const auto found = policies_.find(command.rollout);
   if (found == policies_.end()) {
-    if (command.rollout.empty() && !options_.require_policy) return {};
-    return refuse(Refusal::not_admitted, std::format("there is no signed policy of roll-out \"{}\"", command.rollout));
+    if (!options_.require_policy) return {};
+    return refuse(Refusal::not_yet, std::format("there is no signed policy of roll-out \"{}\"", command.rollout));
   }
   const RolloutPolicy& policy = found->second;
   if (policy.manifest_sha256 != command.manifest.hex() || policy.role != command.role) {
@@ -133,7 +139,16 @@ Checked<void> Updater::check_admission(const UpdateCommand& command) const {
   }
   const auto admission = admit(policy, options_.device_id, now_unix_s().first);
   if (admission.verdict == Admission::Verdict::open) return {};
-  return refuse(Refusal::not_admitted, admission.why);
+  const bool later = admission.verdict == Admission::Verdict::not_yet;
+  return refuse(later ? Refusal::not_yet : Refusal::not_admitted, admission.why);
+}
+
+/// The least of what command and policy allow; 0: no bound.
+std::uint64_t Updater::byte_budget(const UpdateCommand& command) const {
+  const auto policy = policies_.find(command.rollout);
+  const std::uint64_t allowed = policy == policies_.end() ? 0 : policy->second.max_bytes;
+  if (command.max_bytes == 0 || allowed == 0) return std::max(command.max_bytes, allowed);
+  return std::min(command.max_bytes, allowed);
 }
 
 Checked<void> Updater::command(const UpdateCommand& command) {
@@ -161,7 +176,7 @@ Checked<void> Updater::command(const UpdateCommand& command) {
   });
   if (failed) return refuse(Refusal::failed_before, "this device tried this manifest and rolled it back");
   DeviceFacts facts = options_.facts;
-  facts.counter_floor = slots_.slot(command.role).counter_floor;
+  facts.counter_floor = counter_floor(command.role);
   const auto variant = choose_variant(*manifest, facts);
   if (!variant) return std::unexpected(variant.error());
 
@@ -172,7 +187,7 @@ Checked<void> Updater::command(const UpdateCommand& command) {
                    .role = command.role,
                    .target = {.manifest = command.manifest, .variant = (*variant)->id},
                    .security_counter = manifest->security_counter,
-                   .max_bytes = command.max_bytes};
+                   .max_bytes = byte_budget(command)};
   entry_.stores = entry_.restarts = 0;
   manifest_ = std::move(*manifest);
   if (auto accepted = apply(Event::accept); !accepted) {

@@ -17,6 +17,7 @@
 #include "ota/rollout_policy.h"
 #include "ota/store/blob_store.h"
 #include "ota/updater/command.h"
+#include "ota/updater/counter_floor.h"
 #include "ota/updater/gates.h"
 #include "ota/updater/journal.h"
 #include "ota/updater/slots.h"
@@ -39,10 +40,10 @@ struct Deadlines {
 
 struct UpdaterOptions {
   std::string device_id;
-  DeviceFacts facts;  ///< counter_floor is filled in from the slots, per role
+  DeviceFacts facts;  ///< counter_floor is filled in, per role
   Root root;
   std::int64_t built_unix_s = 0;  ///< no clock is earlier than the build of this program
-  bool require_policy = false;    ///< commands without a signed roll-out policy are refused
+  bool require_policy = false;    ///< nothing starts without a signed roll-out policy that admits it
   Deadlines deadlines;
 };
 
@@ -65,7 +66,8 @@ class Updater {
   /// Takes a signed roll-out policy.
   Checked<void> offer_policy(std::string_view envelope);
   /// Starts an update. A repeated id is answered with command_repeated and changes nothing. Refusals: command_expired,
-  /// command_repeated, busy, manifest_not_known, wrong_role, not_admitted, failed_before, those of choose_variant, io.
+  /// command_repeated, busy, manifest_not_known, wrong_role, not_admitted, not_yet (the policy is not known yet, or
+  /// does not admit this device before later), failed_before, those of choose_variant, io.
   Checked<void> command(const UpdateCommand& command);
   /// Ignored unless this command is being carried out and not committed yet.
   base::Result<void> cancel(std::string_view command_id);
@@ -77,7 +79,11 @@ class Updater {
   [[nodiscard]] State state() const { return entry_.state; }
   [[nodiscard]] const JournalEntry& entry() const { return entry_; }
   [[nodiscard]] const Slots& slots() const { return slots_; }
-  [[nodiscard]] bool damaged() const { return damaged_ || slots_.damaged(); }
+  [[nodiscard]] bool damaged() const { return damaged_ || slots_.damaged() || floor_.damaged(); }
+  /// A root that was followed from the present one (RootStore).
+  void replace_root(Root root) { options_.root = std::move(root); }
+  /// Packages with a lower security counter are refused.
+  [[nodiscard]] std::uint64_t counter_floor(const std::string& role) const;
   /// The manifest of something installed or being installed.
   [[nodiscard]] base::Result<Manifest> manifest_of(const Digest& digest) const;
   /// Of a finished command.
@@ -85,7 +91,7 @@ class Updater {
 
  private:
   Updater(base::Storage& storage, BlobStore& store, Gates& gates, const base::Clock& clock, UpdaterOptions options,
-          Slots slots);
+          Slots slots, CounterFloor floor);
   base::Result<void> recover();
   base::Result<void> load_task();
   base::Result<void> apply(Event event, const std::string& reason = {}, bool model_failed = false);
@@ -93,6 +99,7 @@ class Updater {
   [[nodiscard]] std::chrono::seconds allowed(State state) const;
   [[nodiscard]] std::pair<std::int64_t, bool> now_unix_s() const;
   Checked<void> check_admission(const UpdateCommand& command) const;
+  [[nodiscard]] std::uint64_t byte_budget(const UpdateCommand& command) const;
 
   // Effects (updater_effects.cpp): each may be run again from its start.
   base::Result<Step> run_effect();
@@ -112,6 +119,7 @@ class Updater {
   const base::Clock* clock_;
   UpdaterOptions options_;
   Slots slots_;
+  CounterFloor floor_;
   JournalEntry entry_;
   std::optional<Manifest> manifest_;  ///< of the job
   base::MonotonicTime deadline_{0};

@@ -80,6 +80,7 @@ base::Result<Step> Updater::activate() {
 
 base::Result<Step> Updater::commit() {
   WAYSIDE_CHECK(slots_.commit(entry_.job->role, entry_.job->target, entry_.job->security_counter));
+  WAYSIDE_CHECK(floor_.raise(entry_.job->role, entry_.job->security_counter));
   WAYSIDE_CHECK(collect(false));
   return Step::done();
 }

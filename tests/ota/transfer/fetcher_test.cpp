@@ -49,6 +49,17 @@ class FetcherTest : public testing::Test {
   std::unique_ptr<base::FaultyStorage> storage_;
 };
 
+TEST_F(FetcherTest, nothing_waits_for_a_timeout_where_nothing_was_lost) {
+  storage_ = std::make_unique<base::FaultyStorage>(1);
+  SimulatedDevice& device = site_.add_device(*storage_);
+  device.connect(site_.now);
+  device.fetcher->start(goal(), site_.now);
+  EXPECT_TRUE(
+      site_.run(device.options.reply_timeout / 2, [&] { return device.fetcher->state() == FetchState::fetching; }) ||
+      device.fetcher->state() == FetchState::fetching)
+      << "offer and index are asked for one after the other, at once";
+}
+
 TEST_F(FetcherTest, a_full_download_costs_what_was_stated) {
   const FetchProgress progress = fetch(goal(), false);
   expect_complete(*site_.devices[0], fresh_);

@@ -135,11 +135,31 @@ TEST_F(UpdaterTest, the_security_counter_rises_only_with_a_commit) {
   EXPECT_EQ(running(), "2.0.0");
 }
 
+TEST_F(UpdaterTest, the_security_counter_outlives_the_slot_record) {
+  world.publish(world.make("2.0.0", 9));
+  world.publish(world.make("4.0.0", 8));
+  ASSERT_TRUE(install("2.0.0"));
+  for (const char* lost : {"floor.a", "floor.b"}) {
+    ASSERT_TRUE(storage.remove("slots"));
+    ASSERT_TRUE(storage.write(lost, sim_bytes("garbage")));
+    boot();
+    EXPECT_FALSE(updater->active("detector")) << "the record is gone";
+    EXPECT_EQ(updater->counter_floor("detector"), 9U) << "and what must not be forgotten is not, without " << lost;
+    EXPECT_EQ(reason(start("4.0.0")), Refusal::rollback);
+    auto again = world.command("2.0.0");
+    again.id = std::string("again-") + lost;
+    ASSERT_TRUE(updater->offer(world.envelopes.at("2.0.0")));
+    ASSERT_TRUE(updater->command(again));
+    finish();
+    EXPECT_TRUE(updater->active("detector")) << "a new commit makes both copies whole";
+  }
+}
+
 TEST_F(UpdaterTest, the_signed_policy_opens_the_wave_on_the_device) {
   auto options = sim_options(world);
   options.require_policy = true;
   boot(options);
-  EXPECT_EQ(reason(start("1.0.0")), Refusal::not_admitted);
+  EXPECT_EQ(reason(start("1.0.0")), Refusal::not_yet) << "its policy may still come";
   RolloutPolicy policy{.id = "r1", .salt = "s", .role = "detector", .target_name = "street", .target_version = "1.0.0"};
   policy.manifest_sha256 = world.manifests.at("1.0.0").hex();
   policy.not_before_unix_s = kSimNow_s - 10;
@@ -156,7 +176,7 @@ TEST_F(UpdaterTest, the_signed_policy_opens_the_wave_on_the_device) {
   auto command = world.command("1.0.0");
   command.rollout = "r1";
   command.not_after_unix_s = kSimNow_s + 50'000;
-  EXPECT_EQ(reason(updater->command(command)), Refusal::not_admitted) << "its wave is not open, whoever commands";
+  EXPECT_EQ(reason(updater->command(command)), Refusal::not_yet) << "its wave is not open, whoever commands";
   clock.wall_s = kSimNow_s + 5000;
   EXPECT_TRUE(updater->command(command));
 }

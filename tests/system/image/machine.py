@@ -28,7 +28,7 @@ BOARDS = {
 SETTINGS = """version: 1
 device: {{id: board-1, name: Emulated board}}
 mqtt: {{host: 10.0.2.2, port: {port}}}
-camera: {{source: "synthetic:seed=1", width_px: 640, height_px: 360, rate_hz: 0.5}}
+camera: {{source: "synthetic:seed=1", width_px: 640, height_px: 360, rate_hz: 2}}
 models:
   - {{role: detector, file: /usr/share/wayside/models/street.tflite}}
 telemetry: {{interval_s: 5}}
@@ -128,7 +128,7 @@ class Machine:
         code, variables = self.board["firmware"]
         self.code, self.variables = code, folder / "efi-variables"
         shutil.copyfile(variables, self.variables)
-        disk.set_boot_variables(folder, EXTRA=f"{self.board['kernel']} {os.environ.get('WAYSIDE_IMAGE_KERNEL', '')}".strip())
+        disk.set_boot_variables(folder, EXTRA=self.board["kernel"])
 
     def start(self, *extra):
         self.powered_at = time.monotonic()

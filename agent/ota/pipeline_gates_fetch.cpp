@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The transfer: one file after the other, over the agent's own connection.
+#include <algorithm>
+#include <format>
+
+#include "agent/ota/pipeline_gates.h"
+#include "base/log.h"
+#include "ota/device_inventory.h"
+
+namespace wayside::agent {
+
+using ota::FetchState;
+using ota::Step;
+
+std::uint64_t PipelineGates::budget_left(const ota::Job& job) const {
+  std::uint64_t budget = job.max_bytes == 0 ? UINT64_MAX : job.max_bytes;
+  if (const auto own = static_cast<std::uint64_t>(options_.config.ota.max_bytes); own > 0)
+    budget = std::min(budget, own);
+  return budget - std::min(budget, fetched_bytes_);
+}
+
+void PipelineGates::start_fetch(const ota::Task& task, const ota::Blob& blob) {
+  const auto& config = options_.config;
+  if (!fetcher_) {
+    fetcher_ = std::make_unique<ota::Fetcher>(
+        *storage_, *store_,
+        ota::FetcherOptions{.root = config.mqtt.root,
+                            .device = config.device.id,
+                            .jitter_seed = static_cast<std::uint64_t>(clock_->now().count())});
+    if (connected_) fetcher_->on_connected(*connected_, clock_->now());
+  }
+  if (fetched_bytes_ == 0) {  // the price was reckoned with what is here before the first file
+    had_ = ota::blobs_in(*store_).value_or(std::map<ota::Digest, std::uint64_t>());
+    had_.erase(task.job.target.manifest);
+  }
+  fetching_ = blob.digest;
+  fetcher_->start({.target = blob.digest,
+                   .target_bytes = blob.size_bytes,
+                   .bases = ota::choose_bases(had_, blob.digest),
+                   .max_bytes = budget_left(task.job),
+                   .give_up_after = std::chrono::seconds(config.ota.download_timeout_s),
+                   .site = config.ota.site},
+                  clock_->now());
+  link_->wake();
+}
+
+Step PipelineGates::fetch(const ota::Task& task, const std::vector<ota::Blob>& missing) {
+  if (!fetching_) start_fetch(task, missing.front());
+  const auto& progress = fetcher_->progress();
+  figures_.bytes = fetched_bytes_ + progress.spent_bytes;
+  figures_.planned_bytes = fetched_bytes_ + std::max(progress.planned_bytes, progress.spent_bytes);
+  switch (fetcher_->state()) {
+    case FetchState::done:
+      base::log_info("ota event=fetched file={} route={} bytes={} planned_bytes={} resumed_chunks={}", fetching_->hex(),
+                     to_string(progress.route), progress.spent_bytes, progress.planned_bytes, progress.chunks_resumed);
+      fetched_bytes_ += progress.spent_bytes;
+      fetching_.reset();
+      if (missing.size() == 1 && store_->has(missing.front().digest)) return Step::done();
+      link_->wake();  // the next file
+      return Step::working();
+    case FetchState::failed:
+      fetching_.reset();
+      return Step::failed(std::format("download: {}: {}", to_string(fetcher_->failure()), fetcher_->failure_text()));
+    default: return Step::working();
+  }
+}
+
+void PipelineGates::on_event(const LinkEvent& event) {
+  const auto now = clock_->now();
+  if (event.kind == LinkEvent::Kind::connected) connected_ = event.max_in_flight;
+  if (event.kind == LinkEvent::Kind::lost) connected_.reset();
+  if (!fetcher_) return;
+  switch (event.kind) {
+    case LinkEvent::Kind::connected: fetcher_->on_connected(event.max_in_flight, now); break;
+    case LinkEvent::Kind::lost: fetcher_->on_lost(); break;
+    case LinkEvent::Kind::message: fetcher_->on_message(event.message, now); break;
+  }
+}
+
+std::optional<base::MonotonicTime> PipelineGates::pump() {
+  if (!fetcher_) return std::nullopt;
+  const auto now = clock_->now();
+  if (const auto wake = fetcher_->wake_at(); wake && *wake <= now) fetcher_->work(now);
+  while (auto effect = fetcher_->next_effect()) {
+    switch (effect->kind) {
+      case ota::FetchEffect::Kind::publish:
+        link_->wish({.kind = LinkWish::Kind::publish, .message = std::move(effect->message)});
+        break;
+      case ota::FetchEffect::Kind::subscribe:
+        link_->wish({.kind = LinkWish::Kind::subscribe, .filter = std::move(effect->filter)});
+        break;
+      case ota::FetchEffect::Kind::unsubscribe:
+        link_->wish({.kind = LinkWish::Kind::unsubscribe, .filter = std::move(effect->filter)});
+        break;
+    }
+  }
+  return fetcher_->wake_at();
+}
+
+}  // namespace wayside::agent

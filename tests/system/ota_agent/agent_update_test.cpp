@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Updates through the real agent, a real broker and a real chunk server: good models are committed, bad ones are not.
+#include "tests/support/figures.h"
+#include "tests/system/ota_agent/update_world.h"
+
+namespace wayside::test {
+namespace {
+
+using testing::HasSubstr;
+
+class AgentUpdate : public AgentSystem {
+ protected:
+  void SetUp() override {
+    AgentSystem::SetUp();
+    if (IsSkipped()) return;
+    model_ = std::filesystem::path(WAYSIDE_SOURCE_DIR) / "models/street/street.tflite";
+    world_ = std::make_unique<UpdateWorld>(dir_.path() / "operator", model_);
+    operator_ = std::make_unique<Operator>(broker_.port());
+    server_ = world_->serve(broker_.port());
+    wire_ = std::make_unique<Wire>(broker_.port());
+  }
+  void start_agent(const std::string& more = {}) {
+    agent_ = start({.port = broker_.port(), .more = world_->config(more)});
+  }
+  static std::int64_t later() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+               .count() +
+           3600;
+  }
+  void push(const std::string& id, const ota::Digest& manifest, std::uint64_t max_bytes = 0) {
+    operator_->publish_manifest(*world_, manifest);
+    operator_->command(id, manifest, later(), max_bytes);
+  }
+  /// The first message about this command that satisfies `wanted`.
+  json await_report(const std::string& id, const std::function<bool(const json&)>& wanted) {
+    const auto got = wire_->await([&](const auto& one) {
+      return one.topic == update_topic(id) && one.payload.is_object() && wanted(one.payload);
+    });
+    EXPECT_TRUE(got) << id << ": " << agent_->errors();
+    return got ? got->payload : json::object();
+  }
+  json await_end(const std::string& id) {
+    return await_report(
+        id, [](const json& report) { return report["status"] == "successful" || report["status"] == "failed"; });
+  }
+  /// The retained twin says that this version runs, in this state.
+  bool runs(const std::string& version, const std::string& state = "committed") {
+    return wire_
+        ->await([&](const auto& one) {
+          return one.topic == "te/device/dut///twin/model/detector" && one.payload["version"] == version &&
+                 one.payload["state"] == state;
+        })
+        .has_value();
+  }
+  json last_twin() {
+    json last;
+    wire_->flush();
+    for (const auto& one : wire_->received)
+      if (one.topic == "te/device/dut///twin/model/detector") last = one.payload;
+    return last;
+  }
+
+  TestBroker broker_;
+  std::unique_ptr<UpdateWorld> world_;
+  std::unique_ptr<Operator> operator_;
+  std::unique_ptr<AgentProcess> server_, agent_;
+  std::unique_ptr<Wire> wire_;
+};
+
+TEST_F(AgentUpdate, AGoodModelIsCommittedAndOutlivesARestart) {
+  start_agent();
+  ASSERT_TRUE(runs("0.3.0")) << agent_->errors();
+  push("r1", world_->publish({.version = "1.0.0"}));
+  const auto report = await_end("r1");
+  ASSERT_EQ(report["status"], "successful") << report << agent_->errors();
+  EXPECT_GT(report["bytes"]["done"], 0);
+  EXPECT_GT(report["gate"]["shadow"]["compared"], 0);
+  EXPECT_EQ(report["gate"]["shadow"]["disagreed"], 0) << "it is the same model";
+  EXPECT_LE(report["gate"]["swap"]["dropped_frames"], 2);
+  testing_support::figure("agent_updates", 1);
+  testing_support::figure("swap_dropped_frames", report["gate"]["swap"]["dropped_frames"].get<std::uint64_t>());
+  ASSERT_TRUE(runs("1.0.0", "trial"));
+  ASSERT_TRUE(runs("1.0.0", "committed"));
+  // Detections carry the new version.
+  ASSERT_TRUE(wire_->await(
+      [](const auto& one) { return one.topic == kDetection && one.payload["model"]["version"] == "1.0.0"; }));
+  agent_->send(SIGTERM);
+  EXPECT_EQ(agent_->wait(), 0) << agent_->errors();
+  wire_->received.clear();
+  start_agent();
+  ASSERT_TRUE(runs("1.0.0")) << agent_->errors();
+  EXPECT_FALSE(wire_
+                   ->await([](const auto& one) {
+                     return one.topic == kTelemetry ||
+                            (one.topic == kDetection && one.payload["model"]["version"] != "1.0.0");
+                   })
+                   ->payload.contains("model"))
+      << "not one frame went through the configured model";
+}
+
+TEST_F(AgentUpdate, BadModelsAreRefusedOrSentBack) {
+  start_agent();
+  const ota::Watch strict{
+      .shadow_frames = 10, .shadow_one_in = 1, .max_disagree_permille = 100, .probation_s = 3, .max_restarts = 1};
+  const auto permuted = [](std::string card) {
+    const auto at = card.find("labels: [person, car, truck, two_wheeler]");
+    EXPECT_NE(at, std::string::npos);
+    return card.replace(at, std::string::npos, "labels: [two_wheeler, truck, car, person]\n");
+  };
+  const auto scramble = [](std::string& model) {
+    for (std::size_t i = model.size() / 3; i < model.size() / 3 + 4096; ++i)
+      model[i] = static_cast<char>(model[i] ^ 0x55);
+  };
+  struct Case {
+    UpdateWorld::Version version;
+    std::string step, why;
+  };
+  const std::vector<Case> cases = {
+      {{.version = "2.0.0", .bend_model = scramble, .watch = strict}, "golden", ""},
+      {{.version = "2.1.0", .bend_card = permuted, .watch = strict}, "shadow", "objects differ"},
+      // Ten times slower than was signed, whatever this machine is: no inference takes 20 us.
+      {{.version = "2.2.0", .watch = strict, .limits = {.p99_us = 20}}, "golden", "p99"},
+      {{.version = "2.3.0", .watch = strict, .limits = {.ram_bytes = 1000}}, "golden", "memory"},
+      {{.version = "2.4.0",
+        .bend_card = [](std::string) { return std::string("decoder: {type: ssd}\n"); },
+        .watch = strict},
+       "golden",
+       "decoder"},
+  };
+  unsigned committed = 0;
+  for (const auto& [version, step, why] : cases) {
+    const std::string id = "bad-" + version.version;
+    push(id, world_->publish(version));
+    const auto report = await_end(id);
+    EXPECT_EQ(report["status"], "failed") << report;
+    EXPECT_EQ(report["step"], step) << report;
+    EXPECT_THAT(report.value("reason", ""), HasSubstr(why));
+    committed += report["status"] == "successful" ? 1 : 0;
+  }
+  EXPECT_EQ(last_twin()["version"], "0.3.0") << "the configured model never left";
+  testing_support::figure("agent_bad_models", cases.size());
+  testing_support::figure("agent_bad_models_committed", committed);
+}
+
+TEST_F(AgentUpdate, AModelThatIsTooSlowAtWorkIsRolledBackWithinTwoSeconds) {
+  start_agent();
+  push("r1", world_->publish({.version = "1.0.0"}));
+  ASSERT_EQ(await_end("r1")["status"], "successful") << agent_->errors();
+  // The camera gives 15 frames a second; the package promises 14. The agent's own limit on frames makes the model miss
+  // it: what is too slow shows at work only.
+  agent_->send(SIGTERM);
+  ASSERT_EQ(agent_->wait(), 0);
+  wire_->received.clear();
+  std::vector<std::string> slow = {"--set", "models.0.rate_hz=5"};
+  agent_ = start({.port = broker_.port(), .more = world_->config()}, slow);
+  push("r2", world_->publish(
+                 {.version = "3.0.0", .watch = {.shadow_frames = 0, .probation_s = 3, .min_rate_millihz = 14'000}}));
+  const auto report = await_end("r2");
+  ASSERT_EQ(report["status"], "failed") << agent_->errors();
+  EXPECT_EQ(report["step"], "probation");
+  EXPECT_THAT(report.value("reason", ""), HasSubstr("frames/s"));
+  ASSERT_TRUE(report["gate"].contains("rollback")) << report;
+  EXPECT_LE(report["gate"]["rollback"]["took_ms"], 2000);
+  testing_support::figure("agent_rollbacks", 1);
+  testing_support::figure("rollback_ms", report["gate"]["rollback"]["took_ms"].get<std::uint64_t>());
+  EXPECT_EQ(last_twin()["version"], "1.0.0");
+  EXPECT_EQ(last_twin()["state"], "committed");
+}
+
+TEST_F(AgentUpdate, AModelThatEndsTheProcessIsSentBackAtTheNextStart) {
+  start_agent();
+  push("r1", world_->publish({.version = "1.0.0"}));
+  ASSERT_EQ(await_end("r1")["status"], "successful") << agent_->errors();
+  push("r2",
+       world_->publish({.version = "2.0.0", .watch = {.shadow_frames = 0, .probation_s = 600, .max_restarts = 1}}));
+  ASSERT_TRUE(runs("2.0.0", "trial")) << agent_->errors();
+  // Twice the process ends while the model is on trial, as if the model had done it.
+  for (int crash = 0; crash < 2; ++crash) {
+    agent_->send(SIGSEGV);
+    agent_->wait();
+    wire_->received.clear();
+    start_agent();
+    ASSERT_TRUE(wire_->await_topic(kTelemetry)) << agent_->errors();
+    EXPECT_EQ(last_twin()["version"], crash == 0 ? "2.0.0" : "1.0.0") << "once may be bad luck";
+  }
+  const auto report = await_end("r2");
+  EXPECT_EQ(report["status"], "failed");
+  EXPECT_THAT(report.value("reason", ""), HasSubstr("restarted 2 times"));
+  // It is not tried again.
+  push("r3", world_->publish({.version = "2.0.1"}));
+  EXPECT_EQ(await_end("r3")["status"], "successful") << agent_->errors();
+}
+
+}  // namespace
+}  // namespace wayside::test

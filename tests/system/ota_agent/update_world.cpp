@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packages from the shipped detector, signed and put into a repository.
+#include "tests/system/ota_agent/update_world.h"
+
+#include <cstring>
+#include <sstream>
+
+#include "base/mqtt/message.h"
+#include "ota/package/signatures.h"
+
+namespace wayside::test {
+
+using ota::Digest;
+
+std::string file_text(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+namespace {
+
+void write_file(const std::filesystem::path& path, const std::string& text) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+std::int64_t now_s() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+UpdateWorld::UpdateWorld(std::filesystem::path folder, std::filesystem::path model)
+    : folder_(std::move(folder)),
+      model_(std::move(model)),
+      storage_(base::DiskStorage::open(repository_folder()).value()) {
+  const auto public_key = key_.public_key().value();
+  ota::Root root{.issued_unix_s = now_s() - 100, .expires_unix_s = now_s() + 1'000'000};
+  root.root = root.packages = root.rollouts = {.keys = {{public_key.id(), public_key}}, .threshold = 1};
+  ota::Envelope envelope{.type = std::string(ota::kRootType), .body = root.serialize()};
+  envelope.signatures = {ota::sign_document(key_, envelope.type, envelope.body).value()};
+  write_file(root_file(), envelope.serialize());
+}
+
+UpdateWorld::Golden UpdateWorld::golden(const std::filesystem::path& model) {
+  auto card = model_;
+  card.replace_extension(".yaml");
+  const auto done = run_to_end(WAYSIDE_FLEET_PROGRAM, {"package", "golden", model.string(), "--card", card.string(),
+                                                       "--cases", "2", "-o", (folder_ / "golden").string()});
+  EXPECT_EQ(done.exit_code, 0) << done.errors;
+  return {file_text(folder_ / "golden/golden.in"), file_text(folder_ / "golden/golden.out")};
+}
+
+Digest UpdateWorld::upload(const std::string& bytes, ota::Manifest& manifest) {
+  const auto view = std::as_bytes(std::span(bytes));
+  const Digest digest = ota::Repository(storage_).publish(ota::SpanSource(view)).value();
+  manifest.files[digest] = bytes.size();
+  return digest;
+}
+
+Digest UpdateWorld::publish(const Version& wanted) {
+  std::string model = file_text(model_);
+  if (wanted.retrain) wanted.retrain(model);
+  write_file(folder_ / "work/model.tflite", model);
+  const Golden expected = golden(folder_ / "work/model.tflite");
+  if (wanted.bend_model) wanted.bend_model(model);
+  auto card_path = model_;
+  card_path.replace_extension(".yaml");
+  std::string card = file_text(card_path);
+  if (wanted.bend_card) card = wanted.bend_card(std::move(card));
+
+  ota::Manifest manifest{.name = "street", .role = "detector", .version = wanted.version};
+  manifest.security_counter = wanted.security_counter;
+  manifest.issued_unix_s = now_s() - 10;
+  manifest.expires_unix_s = now_s() + 100'000;
+  manifest.variants = {
+      {.id = "cpu", .accelerator = "cpu-int8", .file = upload(model, manifest), .limits = wanted.limits}};
+  manifest.card = upload(card, manifest);
+  manifest.postprocess = {.decoder = "anchor_free", .score_permille = 400, .iou_permille = 400, .max_detections = 50};
+  manifest.golden = {.count = 2,
+                     .inputs = upload(expected.inputs, manifest),
+                     .outputs = upload(expected.outputs, manifest),
+                     .max_abs = 1,
+                     .mean_abs_milli = 50};
+  manifest.watch = wanted.watch;
+  ota::Envelope envelope{.type = std::string(ota::kManifestType), .body = manifest.serialize()};
+  envelope.signatures = {ota::sign_document(key_, envelope.type, envelope.body).value()};
+  const Digest digest = ota::sha256_of(std::as_bytes(std::span(envelope.body))).value();
+  envelopes_[digest] = envelope.serialize();
+  return digest;
+}
+
+std::unique_ptr<AgentProcess> UpdateWorld::serve(std::uint16_t port, const std::string& id) const {
+  return std::make_unique<AgentProcess>(
+      WAYSIDE_FLEET_PROGRAM,
+      std::vector<std::string>{"fleet", "serve", "--host", "127.0.0.1", "--port", std::to_string(port), "--client-id",
+                               id, "--repository", repository_folder().string()});
+}
+
+std::string UpdateWorld::config(const std::string& more) const {
+  return std::format("ota: {{enable: true, root: \"{}\"{}}}\n", root_file(), more);
+}
+
+Operator::Operator(std::uint16_t port) {
+  base::mqtt::ClientOptions options;
+  options.host = "127.0.0.1";
+  options.port = port;
+  static int made = 0;
+  options.client_id = std::format("operator-{}", ++made);
+  client_ = std::move(*base::mqtt::Client::create(std::move(options)));
+}
+
+void Operator::send(const std::string& topic, const std::string& payload, bool retain) {
+  base::mqtt::Message message;
+  message.topic = topic;
+  message.payload = payload;
+  message.retain = retain;
+  const auto deadline = base::Clock::real().now() + kPatience;
+  while (base::Clock::real().now() < deadline) {
+    const auto ticket = client_->publish(message);
+    while (const auto event =
+               client_->wait(base::Clock::real().now() + std::chrono::milliseconds(ticket ? 5000 : 100))) {
+      if (ticket && event->kind == base::mqtt::Event::Kind::acked && event->ticket == *ticket) return;
+      if (event->kind == base::mqtt::Event::Kind::connected) break;
+      if (event->kind == base::mqtt::Event::Kind::dropped || event->kind == base::mqtt::Event::Kind::lost) break;
+    }
+  }
+  ADD_FAILURE() << "not sent: " << topic;
+}
+
+void Operator::publish_manifest(const UpdateWorld& world, const Digest& manifest) {
+  send("te/fleet/manifest/" + manifest.hex(), world.envelope(manifest));
+}
+
+void Operator::command(const std::string& id, const Digest& manifest, std::int64_t not_after_unix_s,
+                       std::uint64_t max_bytes) {
+  json payload = {
+      {"status", "init"},
+      {"exec", 1},
+      {"role", "detector"},
+      {"rollout", id},
+      {"not_after", base::rfc3339(std::chrono::system_clock::time_point(std::chrono::seconds(not_after_unix_s)))},
+      {"target", {{"manifest_sha256", manifest.hex()}}}};
+  if (max_bytes > 0) payload["hints"]["max_bytes"] = max_bytes;
+  send(update_topic(id), payload.dump());
+}
+
+}  // namespace wayside::test
