@@ -128,8 +128,10 @@ void UpdateService::report_end() {
   report.progress_percent = 100;
   report.reason = outcome->reason;
   if (!outcome->committed) report.code = code_at(report.step);
-  base::log_info("ota command={} event={} step={} bytes={} reason=\"{}\"", job_, report.status, report.step,
-                 report.bytes, report.reason);
+  const auto shown = [](const std::optional<std::uint64_t>& value) { return value ? std::to_string(*value) : "-"; };
+  base::log_info("ota command={} event={} step={} bytes={} dropped_frames={} rollback_ms={} reason=\"{}\"", job_,
+                 report.status, report.step, report.bytes, shown(report.swap_dropped_frames), shown(report.rollback_ms),
+                 report.reason);
   say(std::move(report));
   job_.clear();
   publish_inventory();
