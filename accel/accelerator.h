@@ -120,8 +120,9 @@ class Accelerator {
                                                       const SessionOptions& options) = 0;
 };
 
-/// The INT8 CPU engine (accel/cpu); always present.
-std::unique_ptr<Accelerator> make_cpu_accelerator();
+/// The INT8 CPU engine (accel/cpu); always present. With `packed_dir`, a directory of this program's own, models load
+/// without packing from the second time on (accel/cpu/packed_cache.h).
+std::unique_ptr<Accelerator> make_cpu_accelerator(std::filesystem::path packed_dir = {});
 /// Threads for several sessions of the CPU engine: as many work at a time as thread_count says, however many sessions
 /// there are; the others wait for their turn. Lives as long as the last that has it.
 std::shared_ptr<cpu::ThreadPool> make_cpu_threads(const SessionOptions& options);

@@ -96,14 +96,19 @@ base::Result<Start> open_model(const Config& config, accel::Accelerator& acceler
 
 }  // namespace
 
-std::vector<std::unique_ptr<accel::Accelerator>> available_accelerators() {
+std::filesystem::path packed_dir_of(const Config& config) {
+  return config.state_dir.empty() ? std::filesystem::path() : std::filesystem::path(config.state_dir) / "packed";
+}
+
+std::vector<std::unique_ptr<accel::Accelerator>> available_accelerators(const std::filesystem::path& packed_dir) {
   std::vector<std::unique_ptr<accel::Accelerator>> found;
-  found.push_back(accel::make_cpu_accelerator());
+  found.push_back(accel::make_cpu_accelerator(packed_dir));
   return found;
 }
 
-base::Result<std::unique_ptr<accel::Accelerator>> choose_accelerator(const ModelConfig& model) {
-  auto present = available_accelerators();
+base::Result<std::unique_ptr<accel::Accelerator>> choose_accelerator(const ModelConfig& model,
+                                                                     const std::filesystem::path& packed_dir) {
+  auto present = available_accelerators(packed_dir);
   std::string names;
   for (const auto& wanted : model.accelerator) {
     for (auto& accelerator : present) {
@@ -158,7 +163,7 @@ base::Result<OpenCamera> open_configured_camera(const CameraConfig& config) {
 base::Result<RunSummary> run_agent(const Config& config, const RunOptions& options) {
   base::Clock& clock = base::Clock::real();
   const ModelConfig& model = config.models.front();
-  WAYSIDE_TRY(auto accelerator, choose_accelerator(model));
+  WAYSIDE_TRY(auto accelerator, choose_accelerator(model, packed_dir_of(config)));
   SystemStats stats(clock);
   Config effective = config;
   if (effective.device.board.empty()) effective.device.board = stats.board_model();

@@ -29,11 +29,16 @@ struct RunSummary {
 /// Errors: everything that prevents the start; each names the thing and the remedy.
 base::Result<RunSummary> run_agent(const Config& config, const RunOptions& options);
 
+/// Where packed weights are kept between runs (accel/cpu/packed_cache.h): "packed" in the state folder.
+[[nodiscard]] std::filesystem::path packed_dir_of(const Config& config);
+
 /// The accelerators of this machine, in the order of preference when a configuration names none.
-[[nodiscard]] std::vector<std::unique_ptr<accel::Accelerator>> available_accelerators();
+[[nodiscard]] std::vector<std::unique_ptr<accel::Accelerator>> available_accelerators(
+    const std::filesystem::path& packed_dir = {});
 
 /// The first accelerator of the model's preference list that is present, or not_found naming those that are.
-base::Result<std::unique_ptr<accel::Accelerator>> choose_accelerator(const ModelConfig& model);
+base::Result<std::unique_ptr<accel::Accelerator>> choose_accelerator(const ModelConfig& model,
+                                                                     const std::filesystem::path& packed_dir = {});
 
 /// What the configuration says about a model.
 [[nodiscard]] DetectorOptions detector_options(const ModelConfig& model, std::uint16_t model_index);

@@ -122,7 +122,8 @@ void Config::visit(FieldVisitor& v) {
   v.section({"telemetry", "How the device feels"}, [this](FieldVisitor& inner) {
     inner.number({"interval_s", "Seconds between two telemetry messages"}, telemetry.interval_s, {0.2, 3600});
   });
-  v.text({"state_dir", "Where counters and the outbox live; default: /var/lib/wayside or ~/.local/state/wayside"},
+  v.text({"state_dir",
+          "Where counters, the outbox and packed weights live; default: /var/lib/wayside or ~/.local/state/wayside"},
          state_dir, TextKind::path);
   v.section({"outbox", "Events that wait for the broker"}, [this](FieldVisitor& inner) {
     inner.text({"dir", "Default: outbox in state_dir"}, outbox.dir, TextKind::path);

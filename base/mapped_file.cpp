@@ -23,7 +23,14 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const auto size_bytes = static_cast<std::size_t>(info.st_size);
   void* data = ::mmap(nullptr, size_bytes, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (data == MAP_FAILED) return fail_errno(path.string() + ": mmap");
-  return MappedFile(static_cast<const std::byte*>(data), size_bytes);
+  MappedFile file(static_cast<const std::byte*>(data), size_bytes);
+  const auto ns = [](const timespec& time) { return (std::int64_t{time.tv_sec} * 1'000'000'000) + time.tv_nsec; };
+  file.identity_ = {.device = info.st_dev,
+                    .inode = info.st_ino,
+                    .size_bytes = size_bytes,
+                    .modified_ns = ns(info.st_mtim),
+                    .changed_ns = ns(info.st_ctim)};
+  return file;
 }
 
 void MappedFile::release(std::span<const std::byte> part) const {
@@ -35,11 +42,14 @@ void MappedFile::release(std::span<const std::byte> part) const {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_bytes_(std::exchange(other.size_bytes_, 0)),
+      identity_(other.identity_) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_bytes_, other.size_bytes_);
+  std::swap(identity_, other.identity_);
   return *this;
 }
 

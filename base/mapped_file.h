@@ -3,12 +3,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
 
 #include "base/result.h"
 
 namespace wayside::base {
+
+/// What the kernel says of a file: if it is the same again, nobody has written to the file in between (times have the
+/// resolution of the kernel's clock tick).
+struct FileIdentity {
+  std::uint64_t device = 0, inode = 0, size_bytes = 0;
+  std::int64_t modified_ns = 0, changed_ns = 0;  ///< since 1970; `changed` cannot be set by programs
+  bool operator==(const FileIdentity&) const = default;
+};
 
 class MappedFile {
  public:
@@ -24,6 +33,8 @@ class MappedFile {
   /// The file's bytes, page-aligned; valid as long as this object lives. A file truncated by somebody else while
   /// mapped raises SIGBUS on access: map only files that are replaced by rename, never written in place.
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_bytes_}; }
+  /// Of the moment in which the file was opened.
+  [[nodiscard]] const FileIdentity& identity() const { return identity_; }
   /// Gives the memory of `part` back to the kernel; what is read of it later is fetched from the file again. Nothing
   /// happens to what does not lie in this mapping.
   void release(std::span<const std::byte> part) const;
@@ -32,6 +43,7 @@ class MappedFile {
   MappedFile(const std::byte* data, std::size_t size_bytes) : data_(data), size_bytes_(size_bytes) {}
   const std::byte* data_ = nullptr;
   std::size_t size_bytes_ = 0;
+  FileIdentity identity_;
 };
 
 }  // namespace wayside::base

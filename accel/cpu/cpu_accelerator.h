@@ -12,8 +12,10 @@
 namespace wayside::accel::cpu {
 
 /// Loads with the fastest instruction set of this machine (or WAYSIDE_CPU_LEVEL). The file is unmapped before this
-/// returns. Errors: those of MappedFile::open and CpuSession::create, with "model <path>" in front.
+/// returns. `packed_dir`: a PackedCache, or empty; what goes wrong with it is logged and the weights are packed.
+/// Errors: those of MappedFile::open and CpuSession::create, with "model <path>" in front.
 [[nodiscard]] base::Result<std::unique_ptr<CpuSession>> load_cpu_session(const std::filesystem::path& model,
-                                                                         const SessionOptions& options);
+                                                                         const SessionOptions& options,
+                                                                         const std::filesystem::path& packed_dir = {});
 
 }  // namespace wayside::accel::cpu

@@ -124,7 +124,8 @@ Result<void> CpuSession::Builder::prepare() {
 
 Result<void> CpuSession::Builder::prepare_node(const Node& original) {
   const Node& unfolded = fold_.before(original);
-  const NodeView view(graph_, unfolded, level_, session_.pool_->thread_count());
+  const PackedConv* packed = session_.packed_ ? session_.packed_->find(unfolded.index) : nullptr;
+  const NodeView view(graph_, unfolded, level_, session_.pool_->thread_count(), packed);
   WAYSIDE_TRY(PreparedOp prepared, unfolded.entry->prepare(view));
   WAYSIDE_CHECK(count(prepared));
   release_packed(unfolded);
@@ -439,7 +440,7 @@ void CpuSession::AlignedDelete::operator()(std::byte* bytes) const {
 }
 
 Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte> model, const SessionOptions& options,
-                                                       Level level, const base::MappedFile* file) {
+                                                       Level level, const LoadSources& sources) {
   WAYSIDE_TRY(Graph graph, read_model(model));
   if (options.max_batch < 1 || options.max_batch > kMaxBatch) {
     return fail(Code::invalid_argument, std::format("max_batch is {}, must be 1 to {}", options.max_batch, kMaxBatch));
@@ -447,8 +448,18 @@ Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte
   auto threads = options.threads ? options.threads : make_cpu_threads(options);
   std::unique_ptr<CpuSession> session(new CpuSession(std::move(threads), options.priority));
   session->max_batch_ = options.max_batch;
-  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options, file).build());
+  session->packed_ = sources.packed;
+  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options, sources.file).build());
   return session;
+}
+
+std::vector<PackedNode> CpuSession::packed_nodes() const {
+  std::vector<PackedNode> nodes;
+  for (const Step& step : lanes_[0].steps) {
+    PackedNode node{.index = static_cast<std::uint32_t>(operators_[step.number].index), .conv = {}};
+    if (step.op->get_packed(node.conv)) nodes.push_back(node);
+  }
+  return nodes;
 }
 
 Result<void> CpuSession::set_batch(std::size_t count) {

@@ -15,6 +15,7 @@
 #include "accel/cpu/graph.h"
 #include "accel/cpu/kernels/kernels.h"
 #include "accel/cpu/ops/operator.h"
+#include "accel/cpu/packed_model.h"
 #include "accel/cpu/thread_pool.h"
 #include "base/mapped_file.h"
 #include "base/result.h"
@@ -39,14 +40,22 @@ class OperatorProfiler {
   virtual void on_operator(std::size_t number, std::chrono::nanoseconds elapsed) = 0;
 };
 
+struct LoadSources {
+  /// The mapping that the model's bytes lie in: its pages are given back as soon as an operator has packed them.
+  const base::MappedFile* file = nullptr;
+  std::shared_ptr<const PackedModel> packed = nullptr;
+};
+
 class CpuSession final : public Session {
  public:
   /// Reads, checks, prepares and plans. `model` may be freed afterwards: what is needed of it was copied or packed.
   /// Errors as read_model(), and those of the operators: "operator 12 CONV_2D: ...".
-  /// `file`: the mapping that `model` lies in, if any; its pages are given back as soon as an operator has packed them.
+  /// With sources.packed, which must be of this model and level, weights are neither read nor packed.
   static base::Result<std::unique_ptr<CpuSession>> create(std::span<const std::byte> model,
                                                           const SessionOptions& options, Level level,
-                                                          const base::MappedFile* file = nullptr);
+                                                          const LoadSources& sources = {});
+  /// What a PackedModel can hold of this session, by index; borrows from it.
+  [[nodiscard]] std::vector<PackedNode> packed_nodes() const;
 
   [[nodiscard]] std::span<const TensorInfo> inputs() const override { return inputs_; }
   [[nodiscard]] std::span<const TensorInfo> outputs() const override { return outputs_; }
@@ -103,7 +112,8 @@ class CpuSession final : public Session {
 
   std::shared_ptr<ThreadPool> pool_;
   int priority_ = 0;
-  ThreadPool alone_{1};  // for steps that are not worth more
+  ThreadPool alone_{1};                        // for steps that are not worth more
+  std::shared_ptr<const PackedModel> packed_;  // operators borrow from it
   AlignedBytes constants_;
   AlignedBytes interface_;  // model inputs and outputs of all items; they are in the arena where max_batch_ is 1
   std::vector<std::unique_ptr<Operator>> prepared_;

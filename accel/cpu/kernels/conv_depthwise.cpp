@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "accel/cpu/kernels/isa.h"
+#include "accel/cpu/kernels/packed_conv.h"
 #include "accel/cpu/kernels/requant_pack.h"
 #include "accel/cpu/kernels/spec_math.h"
 #include "accel/cpu/thread_pool.h"
@@ -31,18 +32,30 @@ std::size_t sets_needed(const ConvSpec& spec, std::size_t first, std::size_t las
 
 class DepthwiseConv final : public ConvKernel {
  public:
-  DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums,
-                std::size_t set_count);
+  DepthwiseConv(const ConvSpec& spec, const Isa& isa, std::size_t set_count);
+  void pack(const ConvSpec& spec, const OutputStage& stage, const ConvSums& sums);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
   }
   [[nodiscard]] std::size_t packed_bytes() const override {
     return weights_.size() + (requant_.size() * sizeof(RequantBlock)) + zero_row_.size();
   }
+  [[nodiscard]] bool get_packed(PackedConv& packed) const override {
+    packed = {
+        .set_count = static_cast<std::uint32_t>(set_count_), .stage = stage_, .requant = requant_, .weights = weights_};
+    return true;
+  }
+  /// A kernel that was not given fitting packed weights is of no use.
+  [[nodiscard]] bool usable() const { return !requant_.empty(); }
   void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const override;
 
  private:
-  void pack(const ConvSpec& spec, const ConvSums& sums);
+  void take(const PackedConv& packed);
+  [[nodiscard]] std::size_t lane_bytes() const {
+    return variant_count_ * spec_.kernel_w * group_count_ * set_count_ * 4;
+  }
+  /// A block of 32 lanes may begin in the last 16.
+  [[nodiscard]] std::size_t requant_count() const { return divide_up(spec_.out_c, kBlockLanes) + 1; }
   void pack_lane(const ConvSpec& spec, std::byte* to, std::size_t lanes, std::size_t lane, std::size_t channel,
                  std::size_t sets) const;
   [[nodiscard]] std::int32_t folded_bias(const ConvSpec& spec, std::size_t channel, std::int64_t weight_sum) const;
@@ -62,18 +75,18 @@ class DepthwiseConv final : public ConvKernel {
   OutputStage stage_;
   std::size_t set_count_ = 1, group_count_ = 1, variant_count_ = 1, strip_columns_ = 1, multiplier_ = 1;
   std::uint8_t flip_ = 0, zero_byte_ = 0;
-  std::int32_t zero_point_ = 0;  ///< of the input in that domain
-  AlignedBytes weights_;
+  std::int32_t zero_point_ = 0;            ///< of the input in that domain
+  std::span<const std::byte> weights_;     ///< own_weights_ or borrowed
+  std::span<const RequantBlock> requant_;  ///< own_requant_ or borrowed
+  AlignedBytes own_weights_;
+  std::vector<RequantBlock> own_requant_;
   AlignedBytes zero_row_;  ///< stands in for rows outside the picture
-  std::vector<RequantBlock> requant_;
   OutputTable table_;
 };
 
-DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums,
-                             std::size_t set_count)
+DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, std::size_t set_count)
     : spec_(spec),
       isa_(isa),
-      stage_(stage),
       set_count_(set_count),
       multiplier_(static_cast<std::size_t>(spec.out_c) / spec.in_c),
       flip_(spec.is_unsigned == isa.signed_activations ? 0x80 : 0),
@@ -87,20 +100,29 @@ DepthwiseConv::DepthwiseConv(const ConvSpec& spec, const Isa& isa, const OutputS
                    (static_cast<std::size_t>(spec.kernel_w - 1) * spec.dilation_w) + 1;
   zero_row_ = AlignedBytes(row_bytes() + kScratchSlackBytes);
   std::memset(zero_row_.data(), zero_byte_, zero_row_.size());
-  pack(spec, sums);
+  if (spec.packed != nullptr) take(*spec.packed);
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
   spec_.output_table = {};
   spec_.sums = nullptr;
+  spec_.packed = nullptr;
 }
 
-void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
+void DepthwiseConv::take(const PackedConv& packed) {
+  if (!fits(packed, requant_count(), requant_count() * kBlockLanes * lane_bytes())) return;
+  stage_ = packed.stage;
+  weights_ = packed.weights;
+  requant_ = packed.requant;
+}
+
+void DepthwiseConv::pack(const ConvSpec& spec, const OutputStage& stage, const ConvSums& sums) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
-  const std::size_t padded = divide_up(channels, kBlockLanes) * kBlockLanes;
-  const std::size_t lane_bytes = variant_count_ * spec.kernel_w * group_count_ * set_count_ * 4;
-  weights_ = AlignedBytes((padded + kBlockLanes) * lane_bytes);
-  requant_.resize((padded / kBlockLanes) + 1);
+  stage_ = stage;
+  own_weights_ = AlignedBytes(requant_count() * kBlockLanes * lane_bytes());
+  own_requant_.resize(requant_count());
+  weights_ = {own_weights_.data(), own_weights_.size()};
+  requant_ = own_requant_;
   for (std::size_t first = 0; first < channels;) {
     const bool wide = isa_.depthwise_block == kStripLanes && first + kBlockLanes < channels;
     const std::size_t lanes = wide ? kStripLanes : kBlockLanes;
@@ -110,12 +132,12 @@ void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
     };
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::size_t channel = channel_of(lane);
-      auto& block = requant_[(first + lane) / kBlockLanes];
+      auto& block = own_requant_[(first + lane) / kBlockLanes];
       if (channel >= channels) {
         set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, -1, 0);
         continue;
       }
-      pack_lane(spec, weights_.data() + (first * lane_bytes), lanes, lane, channel, sets);
+      pack_lane(spec, own_weights_.data() + (first * lane_bytes()), lanes, lane, channel, sets);
       set_lane(block, lane % kBlockLanes, spec.requant, stage_.mode, static_cast<std::int32_t>(channel),
                folded_bias(spec, channel, sums.weights[channel]));
     }
@@ -124,7 +146,7 @@ void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
         const bool used = channel_of(lane) < channels;
         const BoundedChannel bounded{used ? static_cast<std::int32_t>(channel_of(lane)) : -1,
                                      used ? sums.bounds[channel_of(lane)] : 0};
-        auto& block = requant_[(first + lane) / kBlockLanes];
+        auto& block = own_requant_[(first + lane) / kBlockLanes];
         if (!set_float_lane(block, lane % kBlockLanes, spec.requant, stage_, bounded, mode, isa_)) return false;
       }
       return true;
@@ -136,7 +158,7 @@ void DepthwiseConv::pack(const ConvSpec& spec, const ConvSums& sums) {
       if (cheapest != modes.end()) mode = *cheapest;
     }
     for (std::size_t lane = 0; lane < lanes; lane += kBlockLanes) {
-      auto& block = requant_[(first + lane) / kBlockLanes];
+      auto& block = own_requant_[(first + lane) / kBlockLanes];
       block.mode = mode;
       block.set_count = static_cast<std::int32_t>(sets);
     }
@@ -245,13 +267,20 @@ void DepthwiseConv::run_strip(const std::uint8_t* picture, std::size_t readable_
 std::unique_ptr<ConvKernel> make_depthwise_conv(const ConvSpec& spec, const Isa& isa) {
   const std::size_t slots = 4 / isa.element_bytes;
   if (!spec.depthwise || divide_up(spec.kernel_h, slots) * slots > kMaxSlots) return nullptr;
+  if (spec.packed != nullptr) {
+    if (spec.packed->set_count < 1 || spec.packed->set_count > 2) return nullptr;
+    auto kernel = std::make_unique<DepthwiseConv>(spec, isa, spec.packed->set_count);
+    return kernel->usable() ? std::move(kernel) : nullptr;
+  }
   ConvSums counted;
   const ConvSums& sums = sums_of(spec, counted);
   const auto stage = choose_stage(spec, sums.bounds);
   if (!stage) return nullptr;
   const std::size_t set_count = isa.element_bytes == 1 ? sets_needed(spec, 0, spec.out_c) : 1;
   if (set_count == 0) return nullptr;
-  return std::make_unique<DepthwiseConv>(spec, isa, *stage, sums, set_count);
+  auto kernel = std::make_unique<DepthwiseConv>(spec, isa, set_count);
+  kernel->pack(spec, *stage, sums);
+  return kernel;
 }
 
 }  // namespace wayside::accel::cpu

@@ -139,6 +139,7 @@ std::unique_ptr<ConvKernel> make_window_conv(const ConvSpec& spec, const WindowI
                      spec.dilation_h == 1 && spec.dilation_w == 1 && spec.stride_h == spec.stride_w &&
                      spec.stride_h <= 2 && spec.pad_left <= 2 && spec.in_w >= 2;
   if (!shape || static_cast<std::size_t>(spec.out_c) < kWindowLanes) return nullptr;
+  if (spec.packed != nullptr) return nullptr;  // always packed anew
   ConvSums counted;
   const auto stage = choose_stage(spec, sums_of(spec, counted).bounds);
   const auto form = choose_form(spec, isa.largest_pair);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "accel/cpu/kernels/isa.h"
+#include "accel/cpu/kernels/packed_conv.h"
 #include "accel/cpu/kernels/requant_pack.h"
 #include "accel/cpu/kernels/spec_math.h"
 #include "accel/cpu/thread_pool.h"
@@ -31,6 +32,9 @@ constexpr std::size_t kMaxFloatingK = 1200;
 /// Blocks per thread below which the split is made even.
 constexpr std::size_t kEvenSplitBlocks = 8;
 
+/// From one k_group of packed weights to the next.
+constexpr std::size_t kGroupStep = kBlockLanes * 4;
+
 struct Plan {
   Source source = Source::gather;
   std::size_t k_elements = 0, k_group_count = 0;
@@ -46,13 +50,20 @@ struct Plan {
 
 class GemmConv final : public ConvKernel {
  public:
-  GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums);
+  GemmConv(const ConvSpec& spec, const Isa& isa);
+  void pack(const ConvSpec& spec, const OutputStage& stage, const ConvSums& sums);
   [[nodiscard]] std::size_t scratch_bytes(unsigned thread_count) const override {
     return thread_bytes() * thread_count;
   }
   [[nodiscard]] std::size_t packed_bytes() const override {
     return weights_.size() + (requant_.size() * sizeof(RequantBlock));
   }
+  [[nodiscard]] bool get_packed(PackedConv& packed) const override {
+    packed = {.stage = stage_, .requant = requant_, .weights = weights_};
+    return true;
+  }
+  /// A kernel that was not given fitting packed weights is of no use.
+  [[nodiscard]] bool usable() const { return !requant_.empty(); }
   void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const override;
 
  private:
@@ -63,7 +74,7 @@ class GemmConv final : public ConvKernel {
     std::uint8_t* raw;
   };
   void make_plan();
-  void pack(const ConvSpec& spec, const ConvSums& sums);
+  void take(const PackedConv& packed);
   void choose_modes(const ConvSpec& spec, const ConvSums& sums);
   [[nodiscard]] const std::array<std::uint8_t, kBlockLanes>& lane_order(std::size_t block) const;
   void pack_block(const ConvSpec& spec, std::size_t first_channel, std::byte* to) const;
@@ -82,31 +93,33 @@ class GemmConv final : public ConvKernel {
   const Isa& isa_;
   OutputStage stage_;
   Plan plan_;
-  std::uint8_t flip_ = 0;           ///< turns input bytes into the domain of the dot product
-  std::uint8_t zero_byte_ = 0;      ///< raw byte of the input's zero point
-  std::int32_t zero_point_ = 0;     ///< of the input in that domain
-  std::int32_t row_sum_scale_ = 0;  ///< minus the weights' zero point in the s8 domain, where weights stay 8 bits
-  AlignedBytes weights_;
-  std::vector<RequantBlock> requant_;
+  std::uint8_t flip_ = 0;               ///< turns input bytes into the domain of the dot product
+  std::uint8_t zero_byte_ = 0;          ///< raw byte of the input's zero point
+  std::int32_t zero_point_ = 0;         ///< of the input in that domain
+  std::int32_t row_sum_scale_ = 0;      ///< minus the weights' zero point in the s8 domain, where weights stay 8 bits
+  std::span<const std::byte> weights_;  ///< own_weights_ or borrowed
+  std::span<const RequantBlock> requant_;  ///< own_requant_ or borrowed
+  AlignedBytes own_weights_;
+  std::vector<RequantBlock> own_requant_;
   OutputTable table_;
 };
 
-GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa, const OutputStage& stage, const ConvSums& sums)
+GemmConv::GemmConv(const ConvSpec& spec, const Isa& isa)
     : spec_(spec),
       isa_(isa),
-      stage_(stage),
       flip_(spec.is_unsigned == isa.signed_activations ? 0x80 : 0),
       zero_byte_(static_cast<std::uint8_t>(spec.in_zero)),
       zero_point_(spec.in_zero + (spec.is_unsigned ? 0 : 128) - (isa.signed_activations ? 128 : 0)),
       table_(spec.output_table) {
   if (isa.element_bytes == 1 && spec.is_unsigned) row_sum_scale_ = 128 - spec.weight_zero;
   make_plan();
-  pack(spec, sums);
+  if (spec.packed != nullptr) take(*spec.packed);
   spec_.weights = {};
   spec_.bias = {};
   spec_.requant = {};
   spec_.output_table = {};
   spec_.sums = nullptr;
+  spec_.packed = nullptr;
 }
 
 void GemmConv::make_plan() {
@@ -162,9 +175,6 @@ std::size_t channel_step(const ConvSpec& spec) {
   return spec.depthwise ? 1 : static_cast<std::size_t>(spec.kernel_h) * spec.kernel_w * spec.in_c;
 }
 
-/// From one k_group of packed weights to the next.
-constexpr std::size_t kGroupStep = kBlockLanes * 4;
-
 using LaneSources = std::array<const std::uint8_t*, kBlockLanes>;
 
 /// One k_group of four bytes from each lane's weights.
@@ -187,23 +197,34 @@ void widen_group(std::byte* to, const LaneSources& from, std::size_t offset, con
   }
 }
 
-void GemmConv::pack(const ConvSpec& spec, const ConvSums& sums) {
+void GemmConv::take(const PackedConv& packed) {
+  const std::size_t blocks = divide_up(spec_.out_c, kBlockLanes);
+  if (!fits(packed, blocks, blocks * plan_.k_group_count * kGroupStep)) return;
+  stage_ = packed.stage;
+  weights_ = packed.weights;
+  requant_ = packed.requant;
+}
+
+void GemmConv::pack(const ConvSpec& spec, const OutputStage& stage, const ConvSums& sums) {
   const auto channels = static_cast<std::size_t>(spec.out_c);
   const std::size_t blocks = divide_up(channels, kBlockLanes);
-  const std::size_t block_bytes = plan_.k_group_count * kBlockLanes * 4;
-  weights_ = AlignedBytes(blocks * block_bytes);
-  requant_.resize(blocks);
+  const std::size_t block_bytes = plan_.k_group_count * kGroupStep;
+  stage_ = stage;
+  own_weights_ = AlignedBytes(blocks * block_bytes);
+  own_requant_.resize(blocks);
+  weights_ = {own_weights_.data(), own_weights_.size()};
+  requant_ = own_requant_;
   choose_modes(spec, sums);
   for (std::size_t block = 0; block < blocks; ++block) {
     const auto& channel_of = lane_order(block);
-    RequantBlock& requant = requant_[block];
+    RequantBlock& requant = own_requant_[block];
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) {
       const std::size_t index = (block * kBlockLanes) + channel_of[lane];
       const auto channel = index < channels ? static_cast<std::int32_t>(index) : -1;
       const std::int32_t bias = channel < 0 ? 0 : folded_bias(spec, index, sums.weights[index]);
       set_lane(requant, lane, spec.requant, stage_.mode, channel, bias);
     }
-    pack_block(spec, block * kBlockLanes, weights_.data() + (block * block_bytes));
+    pack_block(spec, block * kBlockLanes, own_weights_.data() + (block * block_bytes));
   }
 }
 
@@ -215,19 +236,19 @@ const std::array<std::uint8_t, kBlockLanes>& GemmConv::lane_order(std::size_t bl
 /// One form in single precision for all blocks of a layer, so that neighbours can be finished together; the integer
 /// form where a channel has no proof.
 void GemmConv::choose_modes(const ConvSpec& spec, const ConvSums& sums) {
-  for (RequantBlock& block : requant_) block.mode = stage_.mode;
+  for (RequantBlock& block : own_requant_) block.mode = stage_.mode;
   if (plan_.k_elements > kMaxFloatingK || isa_.float_is_exact == nullptr) return;
   for (const RequantMode mode : float_modes(stage_)) {
     bool all = true;
-    for (std::size_t block = 0; block < requant_.size() && (all || is_precise(mode)); ++block) {
+    for (std::size_t block = 0; block < own_requant_.size() && (all || is_precise(mode)); ++block) {
       bool proven = true;
       for (std::size_t lane = 0; lane < kBlockLanes && proven; ++lane) {
         const std::size_t index = (block * kBlockLanes) + lane_order(block)[lane];
         const bool used = index < sums.bounds.size();
         const BoundedChannel bounded{used ? static_cast<std::int32_t>(index) : -1, used ? sums.bounds[index] : 0};
-        proven = set_float_lane(requant_[block], lane, spec.requant, stage_, bounded, mode, isa_);
+        proven = set_float_lane(own_requant_[block], lane, spec.requant, stage_, bounded, mode, isa_);
       }
-      requant_[block].mode = proven ? mode : stage_.mode;
+      own_requant_[block].mode = proven ? mode : stage_.mode;
       all = all && proven;
     }
     stage_.round_down = is_precise(mode);
@@ -463,11 +484,17 @@ void GemmConv::fill_window(const std::uint8_t* in, std::size_t pixel, std::uint8
 
 std::unique_ptr<ConvKernel> make_gemm_conv(const ConvSpec& spec, const Isa& isa) {
   if (spec.depthwise && spec.in_c != 1) return nullptr;
+  if (spec.packed != nullptr) {
+    auto kernel = std::make_unique<GemmConv>(spec, isa);
+    return kernel->usable() ? std::move(kernel) : nullptr;
+  }
   ConvSums counted;
   const ConvSums& sums = sums_of(spec, counted);
   const auto stage = choose_stage(spec, sums.bounds);
   if (!stage) return nullptr;
-  return std::make_unique<GemmConv>(spec, isa, *stage, sums);
+  auto kernel = std::make_unique<GemmConv>(spec, isa);
+  kernel->pack(spec, *stage, sums);
+  return kernel;
 }
 
 }  // namespace wayside::accel::cpu

@@ -7,6 +7,7 @@
 
 #include "accel/cpu/kernels/conv_depthwise_arm.h"
 #include "accel/cpu/kernels/isa.h"
+#include "accel/cpu/kernels/packed_conv.h"
 #include "base/log.h"
 
 namespace wayside::accel::cpu {
@@ -27,10 +28,15 @@ std::unique_ptr<ConvKernel> window(const ConvSpec& spec) {
   return make_window_conv(spec, kIsa());
 }
 std::unique_ptr<ConvKernel> gemm_bytes(const ConvSpec& spec) {
+  if (spec.packed != nullptr) return make_gemm_conv(spec, neon_bytes_isa());
   const std::uint8_t least = spec.is_unsigned ? 0 : 0x80;
   return std::ranges::contains(spec.weights, least) ? nullptr : make_gemm_conv(spec, neon_bytes_isa());
 }
 #endif
+
+std::unique_ptr<ConvKernel> reference(const ConvSpec& spec) {
+  return spec.packed != nullptr ? nullptr : make_reference_conv(spec);
+}
 
 constexpr std::array kEntries{
 #if defined(__x86_64__)
@@ -52,7 +58,7 @@ constexpr std::array kEntries{
     ConvEntry{Level::neon, "depthwise_3x3", window<neon_window_isa>},
     ConvEntry{Level::neon, "depthwise", depthwise<neon_isa>},
 #endif
-    ConvEntry{Level::reference, "reference", make_reference_conv},
+    ConvEntry{Level::reference, "reference", reference},
 };
 
 }  // namespace
@@ -65,16 +71,22 @@ bool level_includes(Level chosen, Level entry) {
 }
 
 std::unique_ptr<ConvKernel> make_conv(const ConvSpec& spec, Level level) {
+  if (spec.packed != nullptr && spec.packed->entry >= kEntries.size()) return nullptr;
   for (const auto& entry : kEntries) {
+    const auto number = static_cast<std::uint32_t>(&entry - kEntries.data());
     if (!level_includes(level, entry.level) || !level_supported(entry.level)) continue;
+    if (spec.packed != nullptr && spec.packed->entry != number) continue;
     if (entry.level == Level::reference && level != Level::reference) {
       base::log_debug("event=conv_without_fast_kernel level={} in={}x{}x{} out_c={} kernel={}x{} depthwise={}",
                       to_string(level), spec.in_h, spec.in_w, spec.in_c, spec.out_c, spec.kernel_h, spec.kernel_w,
                       spec.depthwise);
     }
-    if (auto kernel = entry.make(spec)) return kernel;
+    auto kernel = entry.make(spec);
+    if (kernel == nullptr) continue;
+    kernel->entry = number;
+    return kernel;
   }
-  return make_reference_conv(spec);
+  return nullptr;  // only with spec.packed: the reference covers everything
 }
 
 }  // namespace wayside::accel::cpu

@@ -17,6 +17,7 @@
 namespace wayside::accel::cpu {
 
 class ThreadPool;
+struct PackedConv;
 
 /// Instruction sets, slowest first within a processor family. `reference` is the plain C++ definition of each result.
 enum class Level : std::uint8_t { reference, avx2, avx_vnni, avx256_vnni, avx512_vnni, amx, neon, neon_dot, neon_i8mm };
@@ -66,6 +67,8 @@ struct ConvSpec {
   /// an operator that maps single bytes (hard-swish, x * logistic(x), ...) costs no pass of its own. Copied.
   std::span<const std::uint8_t> output_table{};
   const ConvSums* sums = nullptr;  ///< where the caller has counted them: saves a pass over the weights
+  /// Packed before from the same spec: weights, bias, requant and sums are not looked at then.
+  const PackedConv* packed = nullptr;
 };
 
 /// A convolution with its weights packed for one level. Immutable after creation; run() is thread-compatible.
@@ -75,13 +78,18 @@ class ConvKernel {
   /// Bytes of 64-byte aligned scratch that run() needs (for the given pool size).
   [[nodiscard]] virtual std::size_t scratch_bytes(unsigned thread_count) const = 0;
   [[nodiscard]] virtual std::size_t packed_bytes() const = 0;
+  /// Fills `packed` but for its entry with what this kernel holds; false: this kind of kernel is always packed anew.
+  [[nodiscard]] virtual bool get_packed(PackedConv& /*packed*/) const { return false; }
+  /// The entry of conv_entries() that made it.
+  std::uint32_t entry = 0;
   /// `in` [batch,in_h,in_w,in_c] and `out` [batch,out_h,out_w,out_c] must not overlap. Reads and writes nothing beyond
   /// their exact sizes. Allocates nothing.
   virtual void run(const std::uint8_t* in, std::uint8_t* out, std::byte* scratch, ThreadPool& pool) const = 0;
 };
 
 /// Packs a checked spec (all sizes positive and consistent; the graph has validated the model) for `level`; falls back
-/// to a lower level for shapes that the fast kernels of `level` do not cover. The weights may be freed afterwards.
+/// to a lower level for shapes that the fast kernels of `level` do not cover. The weights may be freed afterwards. With
+/// spec.packed: null where that does not fit the spec or the level.
 std::unique_ptr<ConvKernel> make_conv(const ConvSpec& spec, Level level);
 
 /// out[i] = requant(table_a[a[i]] + table_b[b[i]]), tables indexed by the raw byte, sums saturated to int32: quantised

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "accel/cpu/kernels/kernels.h"
+#include "accel/cpu/kernels/packed_conv.h"
 #include "accel/cpu/kernels/spec_math.h"
 #include "accel/cpu/ops/conv_parameters.h"
 #include "accel/cpu/ops/ops.h"
@@ -95,24 +96,41 @@ class ConvOperator final : public Operator {
   void run(const RunContext& context) const override {
     kernel_->run(context.input<std::uint8_t>(0), context.output<std::uint8_t>(), context.scratch, context.pool);
   }
+  [[nodiscard]] bool get_packed(PackedConv& packed) const override {
+    const bool has = kernel_->get_packed(packed);
+    packed.entry = kernel_->entry;
+    return has;
+  }
 
  private:
   std::unique_ptr<ConvKernel> kernel_;
 };
 
+Result<std::unique_ptr<ConvKernel>> pack(const NodeView& node, ConvSpec spec, ScaleProduct product) {
+  WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c));
+  WAYSIDE_TRY(const ConvSums sums, checked_sums(node.input(1), bias, spec.out_c, spec.depthwise));
+  WAYSIDE_TRY(spec.requant, conv_requant(node, spec.out_c, product));
+  spec.bias = bias;
+  spec.sums = &sums;
+  return make_conv(spec, node.level());
+}
+
 Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct product) {
   const Tensor& filter = node.input(1);
   const std::int64_t sum_length = std::int64_t{spec.kernel_h} * spec.kernel_w * (spec.depthwise ? 1 : spec.in_c);
-  WAYSIDE_TRY(const auto bias, read_bias(node, 2, spec.out_c));
-  WAYSIDE_TRY(const ConvSums sums, checked_sums(filter, bias, spec.out_c, spec.depthwise));
-  WAYSIDE_TRY(spec.requant, conv_requant(node, spec.out_c, product));
   spec.is_unsigned = filter.type == DType::u8;
   spec.in_zero = node.input(0).quantization.zero_point;
   spec.weight_zero = filter.quantization.zero_point;
   spec.weights = {reinterpret_cast<const std::uint8_t*>(filter.data.data()), filter.data.size()};
-  spec.bias = bias;
-  spec.sums = &sums;
-  auto kernel = make_conv(spec, node.level());
+  std::unique_ptr<ConvKernel> kernel;
+  if (node.packed() != nullptr) {  // what pack() checks was checked when these were made
+    spec.packed = node.packed();
+    kernel = make_conv(spec, node.level());
+    spec.packed = nullptr;
+  }
+  if (kernel == nullptr) {
+    WAYSIDE_TRY(kernel, pack(node, spec, product));
+  }
   PreparedOp prepared;
   prepared.reads.push_back(0);
   prepared.scratch_bytes = kernel->scratch_bytes(node.thread_count());

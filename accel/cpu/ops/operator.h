@@ -45,6 +45,8 @@ class Operator {
  public:
   virtual ~Operator() = default;
   virtual void run(const RunContext& context) const = 0;
+  /// See ConvKernel::get_packed().
+  [[nodiscard]] virtual bool get_packed(PackedConv& /*packed*/) const { return false; }
 };
 
 /// Wraps a callable `body(const RunContext&) const` as an Operator.
@@ -81,12 +83,14 @@ struct PreparedOp {
 /// the caller adds.
 class NodeView {
  public:
-  NodeView(const Graph& graph, const Node& node, Level level, unsigned thread_count)
-      : graph_(graph), node_(node), level_(level), thread_count_(thread_count) {}
+  NodeView(const Graph& graph, const Node& node, Level level, unsigned thread_count, const PackedConv* packed = nullptr)
+      : graph_(graph), node_(node), level_(level), thread_count_(thread_count), packed_(packed) {}
 
   [[nodiscard]] const OpOptions& options() const { return node_.options; }
   [[nodiscard]] Level level() const { return level_; }
   [[nodiscard]] unsigned thread_count() const { return thread_count_; }
+  /// Null where the weights must be packed.
+  [[nodiscard]] const PackedConv* packed() const { return packed_; }
 
   [[nodiscard]] std::size_t input_count() const { return node_.inputs.size(); }
   [[nodiscard]] std::size_t output_count() const { return node_.outputs.size(); }
@@ -129,6 +133,7 @@ class NodeView {
   const Node& node_;
   Level level_;
   unsigned thread_count_;
+  const PackedConv* packed_;
 };
 
 /// i8 or u8.
