@@ -299,7 +299,7 @@ int main(int argc, char** argv) {
   if (!numbers || (!numbers->empty() && numbers->at(0) > static_cast<int>(kMaxDevices)))
     return std::fprintf(stderr, "fleet-storm: usage: fleet-storm [DEVICES (1 to %zu) [PROCESSES]]\n", kMaxDevices), 2;
   const auto devices =
-      static_cast<std::size_t>(!numbers->empty() ? numbers->at(0) : testing_support::tries(40, 1000, 10'000));
+      static_cast<std::size_t>(!numbers->empty() ? numbers->at(0) : testing_support::tries(40, 200, 10'000));
   const auto processes = numbers->size() > 1 ? static_cast<std::size_t>(numbers->at(1)) : (devices + 999) / 1000;
   if (!test::TestBroker::available()) return std::puts("fleet-storm: mosquitto is not installed"), 77;
   allow_many_files();
