@@ -65,6 +65,7 @@ class PipelineGates final : public ota::Gates {
   void forget(const ota::Job& job) override;
 
  private:
+  void note_fetch();
   void start_fetch(const ota::Task& task, const ota::Blob& blob);
   [[nodiscard]] std::uint64_t budget_left(const ota::Job& job) const;
   base::Result<void> need_candidate(const ota::Installed& installed);

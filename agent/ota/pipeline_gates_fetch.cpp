@@ -44,25 +44,25 @@ void PipelineGates::start_fetch(const ota::Task& task, const ota::Blob& blob) {
   link_->wake();
 }
 
-Step PipelineGates::fetch(const ota::Task& task, const std::vector<ota::Blob>& missing) {
-  if (!fetching_) start_fetch(task, missing.front());
+/// Counts what came; the last file of an update is seen here only, because then nothing is missing any more.
+void PipelineGates::note_fetch() {
+  if (!fetching_) return;
   const auto& progress = fetcher_->progress();
   figures_.bytes = fetched_bytes_ + progress.spent_bytes;
   figures_.planned_bytes = fetched_bytes_ + std::max(progress.planned_bytes, progress.spent_bytes);
-  switch (fetcher_->state()) {
-    case FetchState::done:
-      base::log_info("ota event=fetched file={} route={} bytes={} planned_bytes={} resumed_chunks={}", fetching_->hex(),
-                     to_string(progress.route), progress.spent_bytes, progress.planned_bytes, progress.chunks_resumed);
-      fetched_bytes_ += progress.spent_bytes;
-      fetching_.reset();
-      if (missing.size() == 1 && store_->has(missing.front().digest)) return Step::done();
-      link_->wake();  // the next file
-      return Step::working();
-    case FetchState::failed:
-      fetching_.reset();
-      return Step::failed(std::format("download: {}: {}", to_string(fetcher_->failure()), fetcher_->failure_text()));
-    default: return Step::working();
-  }
+  if (fetcher_->state() != FetchState::done) return;
+  base::log_info("ota event=fetched file={} route={} bytes={} planned_bytes={} resumed_chunks={}", fetching_->hex(),
+                 to_string(progress.route), progress.spent_bytes, progress.planned_bytes, progress.chunks_resumed);
+  fetched_bytes_ += progress.spent_bytes;
+  fetching_.reset();
+}
+
+Step PipelineGates::fetch(const ota::Task& task, const std::vector<ota::Blob>& missing) {
+  note_fetch();
+  if (!fetching_) start_fetch(task, missing.front());
+  if (fetcher_->state() != FetchState::failed) return Step::working();
+  fetching_.reset();
+  return Step::failed(std::format("download: {}: {}", to_string(fetcher_->failure()), fetcher_->failure_text()));
 }
 
 void PipelineGates::on_event(const LinkEvent& event) {
@@ -94,6 +94,7 @@ std::optional<base::MonotonicTime> PipelineGates::pump() {
         break;
     }
   }
+  note_fetch();
   return fetcher_->wake_at();
 }
 
