@@ -36,6 +36,21 @@ constexpr std::string_view kMinimal =
     "camera: {source: \"synthetic:\"}\n"
     "models: [{file: street.tflite}]\n";
 
+TEST_F(ConfigFile, UpdatesAreOffAndWantARoot) {
+  EXPECT_FALSE(load(kMinimal)->ota.enable);
+  const std::string base(kMinimal);
+  EXPECT_THAT(error_of(base + "ota: {enable: true}\n"), HasSubstr("ota.root: is missing"));
+  EXPECT_THAT(error_of(base + "ota: {enabel: true}\n"), HasSubstr(":6: "));
+  EXPECT_THAT(error_of(base + "ota: {enabel: true}\n"), HasSubstr("enable"));
+  EXPECT_THAT(error_of(base + "ota: {windows: [nine to five]}\n"), HasSubstr("ota.windows"));
+  EXPECT_THAT(error_of(base + "ota: {shadow_one_in: 0}\n"), HasSubstr(":6: "));
+  EXPECT_THAT(error_of(base + "ota: {site: a/b}\n"), HasSubstr("ota.site"));
+  const auto config = load(base + "ota: {enable: true, root: root.json, windows: [22:00-05:00]}\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->ota.root, (dir_.path() / "root.json").string());
+  EXPECT_EQ(config->ota.dir, config->state_dir + "/ota");
+}
+
 TEST_F(ConfigFile, FiveLinesAreEnough) {
   const auto config = load(kMinimal);
   ASSERT_TRUE(config) << config.error().message;
