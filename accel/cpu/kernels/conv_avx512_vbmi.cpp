@@ -32,7 +32,7 @@ struct ColumnReader {
     return (lane % 8 / 4 * (kLanes / 2)) + (half_vector * 4) + (lane % 4);
   }
   /// rows[s] + offset: slot s.
-  void read(Z (&column)[kVectors], const std::uint8_t* const* rows, std::size_t offset) const {
+  [[gnu::always_inline]] void read(Z (&column)[kVectors], const std::uint8_t* const* rows, std::size_t offset) const {
     if constexpr (kVectors == 2) {
       const auto row = [&](std::size_t slot) {
         const std::uint8_t* from = rows[slot] + offset;
