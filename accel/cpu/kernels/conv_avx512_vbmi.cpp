@@ -189,6 +189,33 @@ void depthwise_vbmi(const DepthwiseArgs& args) {
   for (; channel < args.channel_count; channel += kBlockLanes) block_vbmi<1>(args, stage, bytes, channel);
 }
 
+/// Seven columns at a time, as long as 32 bytes of a row may be read.
+std::size_t rgb_columns_vbmi(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
+                             std::uint8_t flip) {
+  constexpr std::size_t kColumns = 7, kReadable = 11;
+  struct Order {
+    std::uint8_t index[64];
+  };
+  alignas(64) static constexpr Order kOrder = [] {
+    Order made{};
+    for (std::size_t at = 0; at < kColumns * 9; ++at) {
+      const std::size_t row = at % 9 / 3;
+      made.index[at] = static_cast<std::uint8_t>((row * 32) + (at / 9 * 3) + (at % 3));
+    }
+    return made;
+  }();
+  const Z order = load_wide(kOrder.index), flips = _mm512_set1_epi8(static_cast<char>(flip));
+  std::size_t done = 0;
+  for (; done + kReadable <= count; done += kColumns, to += kColumns * 9) {
+    const Z first =
+        _mm512_inserti64x4(_mm512_castsi256_si512(load(rows[0] + (3 * done))), load(rows[1] + (3 * done)), 1);
+    const Z second = _mm512_castsi256_si512(load(rows[2] + (3 * done)));
+    const Z columns = _mm512_permutex2var_epi8(first, order, second);
+    _mm512_storeu_si512(to, _mm512_xor_si512(columns, flips));
+  }
+  return done;
+}
+
 /// Two permutations of 128 bytes each, chosen by the top bit.
 void replace_bytes_vbmi(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table) {
   const Z first = load_wide(table), second = load_wide(table + 64);

@@ -117,9 +117,11 @@ const Isa& avx512_vnni_isa() {
     made.depthwise = depthwise_wide;
     made.convert = VnniBytes::convert;
     made.row_sums = row_sums;
+    made.rgb_columns = rgb_columns;
     if (__builtin_cpu_supports("avx512vbmi")) {
       made.depthwise = depthwise_vbmi;
       made.replace_bytes = replace_bytes_vbmi;
+      made.rgb_columns = rgb_columns_vbmi;
     }
     return made;
   }();

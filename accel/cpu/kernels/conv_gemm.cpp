@@ -445,7 +445,10 @@ void GemmConv::fill_strip(const std::uint8_t* in, std::size_t unit, std::uint8_t
   std::memset(bytes, outside, before * column_bytes);
   std::memset(last, outside, after_bytes);
   if (flip_here) {
-    copy_rgb_columns(first, {row_of(0), row_of(1), row_of(2)}, inside, flip_);
+    const std::uint8_t* rows[3] = {row_of(0), row_of(1), row_of(2)};
+    const std::size_t done = isa_.rgb_columns != nullptr ? isa_.rgb_columns(first, rows, inside, flip_) : 0;
+    for (const std::uint8_t*& row : rows) row += done * in_c;
+    copy_rgb_columns(first + (done * column_bytes), {rows[0], rows[1], rows[2]}, inside - done, flip_);
     return;
   }
   for (std::int32_t i = 0; i < s.kernel_h; ++i) {

@@ -144,6 +144,9 @@ struct Isa {
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
   void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                   std::int16_t zero_point) = nullptr;
+  /// The first columns of copy_rgb_columns (spec_math.h); the answer is how many. May be null.
+  std::size_t (*rgb_columns)(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
+                             std::uint8_t flip) = nullptr;
   bool (*float_is_exact)(const FloatProof& proof) = nullptr;
   /// sums[m] = scale * sum of the first byte_count bytes of rows[m]; null where element_bytes is 2. With `slack`, 31
   /// bytes after them may be read.
@@ -158,6 +161,8 @@ struct Isa {
 [[nodiscard]] const Isa& avx512_vnni_isa();
 /// Parts of avx512_vnni_isa() where the processor has VBMI too.
 void depthwise_vbmi(const DepthwiseArgs& args);
+std::size_t rgb_columns_vbmi(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
+                             std::uint8_t flip);
 void replace_bytes_vbmi(std::uint8_t* bytes, std::size_t count, const std::uint8_t* table);
 #elif defined(__aarch64__)
 [[nodiscard]] const Isa& neon_isa();

@@ -114,6 +114,20 @@ TEST_P(ConvTest, PointwiseAllTails) {
   }
 }
 
+/// First layers: their columns are made in groups, with a rest.
+TEST_P(ConvTest, ThreeChannelsAllWidths) {
+  Random random(7);
+  for (std::int32_t width = 1; width <= 40 && !HasFailure(); ++width) {
+    ConvSpec s{.in_h = 5, .in_w = width, .in_c = 3, .out_h = 3, .out_w = (width + 1) / 2, .out_c = 8};
+    s.kernel_h = s.kernel_w = 3;
+    s.stride_h = s.stride_w = 2;
+    s.pad_top = 1;
+    s.pad_left = random(0, 1);
+    s.is_unsigned = random.flip();
+    check(s, random_options(random), random);
+  }
+}
+
 TEST_P(ConvTest, RandomConvolutions) {
   Random random(2);
   for (int round = 0; round < 400 && !HasFailure(); ++round) {
