@@ -47,8 +47,10 @@ Result<void> load_filter() {
   struct Release {
     void operator()(void* context) const { seccomp_release(context); }
   };
-  const std::unique_ptr<void, Release> context(seccomp_init(SCMP_ACT_KILL_PROCESS));
-  if (!context) return fail(base::Code::io, "seccomp: no memory");
+  std::unique_ptr<void, Release> context(seccomp_init(SCMP_ACT_KILL_PROCESS));
+  // Before Linux 4.14 only the thread can be killed; here it is the only one.
+  if (!context) context.reset(seccomp_init(SCMP_ACT_KILL_THREAD));
+  if (!context) return fail(base::Code::io, "seccomp: no memory, or a kernel without it");
   int code = 0;
   for (const int call : kAllowed) {
     if (code == 0) code = seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, call, 0);
@@ -66,8 +68,9 @@ Result<void> load_filter() {
 }  // namespace
 
 Result<void> enter_jail(const JailLimits& limits) {
+  // Not close_range(), which Linux 4.9 lacks; before root is dropped, because /proc/self is another user's afterwards.
+  ::closefrom(STDERR_FILENO + 1);
   WAYSIDE_CHECK(drop_root());
-  if (::close_range(STDERR_FILENO + 1, ~0U, 0) != 0) return fail_errno("close_range");
   WAYSIDE_CHECK(limit(RLIMIT_AS, limits.memory_bytes));
   WAYSIDE_CHECK(limit(RLIMIT_CPU, limits.cpu_s));
   WAYSIDE_CHECK(limit(RLIMIT_CORE, 0));
