@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from image import bundle, definition, disk, sbom, slots, tree
+from image import bundle, definition, disk, sbom, slots, tree, verify
 from image.definition import ImageError
 from image.tree import run
 
@@ -33,6 +33,7 @@ def build(arguments):
     name = f"wayside-{board.board}-{arguments.version}"
     image = arguments.out / f"{name}.img"
     disk.make(board, loader, arguments.work, image)
+    verify.check(board, image)
     run("bmaptool", "--quiet", "create", "-o", arguments.out / f"{name}.bmap", image)
     uncompressed = slots.sha256_of(image)
     run("zstd", "-q", "-f", "-9", "-T2", image, "-o", arguments.out / f"{name}.img.zst")

@@ -11,11 +11,10 @@ PROJECT = FOLDER.parent
 FOLDERS = ("dev", "proc", "sys", "run", "tmp", "var", "config", "efi", "root", "etc/rauc", "usr/share/wayside")
 LINKS = {
     "etc/resolv.conf": "/run/systemd/resolve/stub-resolv.conf",
-    "etc/mtab": "/proc/self/mounts",
+    "etc/mtab": "../proc/self/mounts",
     "etc/os-release": "../usr/lib/os-release",
     "etc/wayside": "/run/wayside",
     "sbin/init": "../lib/systemd/systemd",
-    "etc/systemd/system/default.target": "/usr/lib/systemd/system/multi-user.target",
 }
 
 
@@ -76,13 +75,16 @@ def install(source, target, mode):
     target.chmod(mode)
 
 
-def add_project(tree, binaries):
+OBJCOPY = {"amd64": "x86_64-linux-gnu-objcopy", "arm64": "aarch64-linux-gnu-objcopy"}
+
+
+def add_project(tree, binaries, architecture):
     """Our programs, the shipped model, the unit; then the overlay, which may change any of it."""
     for program in ("agent/waysided", "agent/wayside-fetch"):
         target = tree / "usr/bin" / Path(program).name
         install(binaries / program, target, 0o755)
         # The build id depends on the folder of the build; nothing else of the debug information is shipped either.
-        run("objcopy", "--strip-all", "--remove-section=.note.gnu.build-id", target)
+        run(OBJCOPY[architecture], "--strip-all", "--remove-section=.note.gnu.build-id", target)
     for model in ("street.tflite", "street.yaml"):
         install(PROJECT / "models/street" / model, tree / "usr/share/wayside/models" / model, 0o644)
     install(PROJECT / "packaging/systemd/waysided.service", tree / "usr/lib/systemd/system/waysided.service", 0o644)
@@ -108,8 +110,6 @@ def set_up(definition, tree, version):
     for applet in definition.busybox:
         if not any((tree / folder / applet).exists() for folder in ("usr/bin", "usr/sbin")):
             link(tree, f"usr/bin/{applet}", "busybox")
-    for unit in definition.mask:
-        link(tree, f"etc/systemd/system/{unit}", "/dev/null")
     (tree / "etc/machine-id").touch()  # the initrd mounts the device's own over it
     with (tree / "usr/lib/os-release").open("a") as release:
         release.write(f"IMAGE_ID=wayside-{definition.board}\nIMAGE_VERSION={version}\n")
@@ -117,10 +117,17 @@ def set_up(definition, tree, version):
     preset = tree / "usr/lib/systemd/system-preset/00-wayside.preset"
     preset.parent.mkdir(parents=True, exist_ok=True)
     preset.write_text(presets)
+    for path in tree.rglob("*"):  # no program of a device needs another's rights
+        if not path.is_symlink() and path.stat().st_mode & 0o6000:
+            path.chmod(path.stat().st_mode & 0o1777)
     run("systemd-sysusers", f"--root={tree}")
     for leftover in ("passwd-", "group-", "shadow-", "gshadow-", ".pwd.lock"):
         (tree / "etc" / leftover).unlink(missing_ok=True)
     run("systemctl", f"--root={tree}", "preset-all")
+    # Afterwards: presets would take these links away again.
+    link(tree, "etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target")
+    for unit in definition.mask:
+        link(tree, f"etc/systemd/system/{unit}", "/dev/null")
     run("depmod", "-b", tree, kernel_release(tree))
     for unit in definition.enable:
         if not (tree / "usr/lib/systemd/system" / unit).exists():
@@ -146,7 +153,6 @@ bootloader=grub
 grubenv=/efi/grub/grubenv
 data-directory=/var/lib/rauc
 bundle-formats=verity
-max-bundle-download-size=1073741824
 
 [keyring]
 path=/etc/rauc/keyring.pem
@@ -158,7 +164,7 @@ def make(definition, pool, binaries, keyring, version, tree):
     """Fills the empty folder `tree`; returns the packages in it."""
     packages = unpack(pool, set(definition.without_packages), tree)
     prune(definition, tree)
-    add_project(tree, binaries)
+    add_project(tree, binaries, definition.architecture)
     set_up(definition, tree, version)
     rauc_config(definition, tree, keyring)
     return packages

@@ -28,7 +28,7 @@ BOARDS = {
 SETTINGS = """version: 1
 device: {{id: board-1, name: Emulated board}}
 mqtt: {{host: 10.0.2.2, port: {port}}}
-camera: {{source: "synthetic:seed=1", width_px: 640, height_px: 360, rate_hz: 2}}
+camera: {{source: "synthetic:seed=1", width_px: 640, height_px: 360, rate_hz: 0.5}}
 models:
   - {{role: detector, file: /usr/share/wayside/models/street.tflite}}
 telemetry: {{interval_s: 5}}
@@ -109,6 +109,17 @@ class Disk:
         subprocess.run(["grub-editenv", file, "set", *(f"{key}={value}" for key, value in values.items())], check=True)
         subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets['esp']}", file, "::grub/grubenv"], check=True)
 
+    def copy_slot(self, source, target):
+        """Slot `target` ("a" or "b") gets the contents of the other, as an installation would leave them."""
+        with self.path.open("r+b") as file:
+            for kind in ("boot", "root"):
+                size = min(abs(self.offsets[f"{kind}-b"] - self.offsets[f"{kind}-a"]), 1 << 30)
+                for position in range(0, size, MEBIBYTE):
+                    file.seek(self.offsets[f"{kind}-{source}"] + position)
+                    chunk = file.read(MEBIBYTE)
+                    file.seek(self.offsets[f"{kind}-{target}"] + position)
+                    file.write(chunk)
+
     def damage(self, partition, offset, count=4096):
         with self.path.open("r+b") as file:
             file.seek(self.offsets[partition] + offset)
@@ -128,7 +139,7 @@ class Machine:
         code, variables = self.board["firmware"]
         self.code, self.variables = code, folder / "efi-variables"
         shutil.copyfile(variables, self.variables)
-        disk.set_boot_variables(folder, EXTRA=self.board["kernel"])
+        disk.set_boot_variables(folder, EXTRA=f"{self.board['kernel']} {os.environ.get('WAYSIDE_IMAGE_KERNEL', '')}".strip())
 
     def start(self, *extra):
         self.powered_at = time.monotonic()

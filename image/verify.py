@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at a finished disk image from outside, as a device would: table, loader, slot A and its hash tree, what must not be in it.
+
+By hand: python3 -m image.verify BOARD FILE.img (in the image root)."""
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from image import definition, disk
+from image.definition import ImageError
+from image.slots import BLOCK, MEBIBYTE
+from image.tree import run
+
+# Nothing in the image may be run with another's rights, or be changed by everybody.
+FORBIDDEN_BITS = re.compile(r"^-..s|^-.....s|^[-d].......w[^t]")
+
+
+def need(condition, text):
+    if not condition:
+        raise ImageError(f"the finished image is wrong: {text}")
+
+
+def partitions(board, image):
+    table = json.loads(run("sfdisk", "--json", image))["partitiontable"]
+    found = [(part["name"], part["size"] * 512 // MEBIBYTE) for part in table["partitions"]]
+    need(table["label"] == "gpt" and found == [(name, board.partitions[kind]) for name, kind in disk.LAYOUT], f"partitions {found}")
+    return {part["name"]: (part["start"] * 512, part["size"] * 512) for part in table["partitions"]}
+
+
+def text_of(image, offset, name):
+    return run("mtype", "-i", f"{image}@@{offset}", f"::{name}")
+
+
+def carve(image, place, target):
+    with image.open("rb") as source, target.open("wb") as copy:
+        source.seek(place[0])
+        for _ in range(place[1] // MEBIBYTE):
+            copy.write(source.read(MEBIBYTE))
+
+
+def slot(board, image, places, work):
+    """Slot A: GRUB's sums hold, the hash tree fits the root hash that GRUB hands over. Returns the carved root partition."""
+    offset = places["boot-a"][0]
+    for line in text_of(image, offset, "sums").splitlines():
+        digest, name = line.split()
+        run("mcopy", "-D", "o", "-i", f"{image}@@{offset}", f"::{name}", work / "file")
+        need(run("sha256sum", work / "file").split()[0] == digest, f"{name} of boot-a does not match its sum")
+    blocks, hash_block, root_hash, salt = re.search(r'verity="([^"]+)"', text_of(image, offset, "slot.cfg"))[1].split(":")
+    root = work / "root-a"
+    carve(image, places["root-a"], root)
+    try:
+        run("veritysetup", "verify", "--no-superblock", f"--data-blocks={blocks}", f"--hash-offset={int(hash_block) * BLOCK}", f"--salt={salt}",
+            root, root, root_hash)
+    except ImageError:
+        need(False, "root-a does not match its root hash")
+    return root
+
+
+def system(board, root):
+    """What must and must not be in the root file system."""
+    listing = subprocess.run(["unsquashfs", "-lln", root], capture_output=True, text=True, check=True).stdout.splitlines()
+    files = {line.split(" squashfs-root/", 1)[1].split(" -> ")[0]: line for line in listing if " squashfs-root/" in line}
+    bad = [name for name, line in files.items() if FORBIDDEN_BITS.search(line) or " 0/0 " not in line]
+    need(not bad, f"set-uid, writable by all, or not root's: {bad[:3]}")
+    for name in ("usr/bin/waysided", "usr/bin/wayside-fetch", "usr/bin/rauc", "usr/bin/grub-editenv", "usr/lib/systemd/systemd",
+                 "usr/lib/wayside/prepare", "usr/lib/wayside/confirm", "etc/rauc/system.conf", "etc/rauc/keyring.pem", "etc/machine-id"):
+        need(name in files, f"{name} is missing")
+    need("usr/bin/perl" not in files and "usr/bin/dpkg" not in files, "package management is in it")
+    for unit in board.mask:
+        need(files.get(f"etc/systemd/system/{unit}", "").endswith("-> /dev/null"), f"{unit} is not masked")
+    for unit in ("waysided", "wayside-confirm", "wayside-prepare"):
+        need(f"etc/systemd/system/multi-user.target.wants/{unit}.service" in files, f"{unit} is not enabled")
+    shadow = run("unsquashfs", "-cat", root, "etc/shadow").splitlines()
+    need(shadow and all(line.split(":")[1][:1] in ("*", "!") for line in shadow), "somebody has a password")
+    config = run("unsquashfs", "-cat", root, "etc/rauc/system.conf")
+    need(f"compatible={board.compatible}\n" in config, "RAUC would take bundles of another board")
+
+
+def check(board, image):
+    places = partitions(board, image)
+    listing = run("mdir", "-b", "-/", "-i", f"{image}@@{places['esp'][0]}", "::").split()
+    for name in (board.loader["file"], "grub/grub.cfg", "grub/grubenv"):
+        need(f"::/{name}" in listing, f"{name} is not on the EFI partition: {listing}")
+    environment = text_of(image, places["esp"][0], "grub/grubenv")
+    need("ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=0\n" in environment, "grubenv does not choose slot A")
+    need("version: 1" in text_of(image, places["config"][0], "wayside.yaml"), "wayside.yaml is not on the config partition")
+    with tempfile.TemporaryDirectory(dir=image.parent) as folder:
+        system(board, slot(board, image, places, Path(folder)))
+
+
+if __name__ == "__main__":
+    try:
+        check(definition.load(sys.argv[1]), Path(sys.argv[2]))
+        print("ok")
+    except ImageError as error:
+        sys.exit(f"image: {error}")
