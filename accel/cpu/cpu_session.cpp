@@ -3,9 +3,9 @@
 #include "accel/cpu/cpu_session.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <format>
-#include <new>
 #include <numeric>
 
 #include "accel/cpu/fold.h"
@@ -255,10 +255,10 @@ std::vector<MemoryPlanner::Block> CpuSession::Builder::tensor_lifetimes() const 
 
 Result<CpuSession::AlignedBytes> CpuSession::Builder::allocate(std::size_t bytes, std::string_view what) {
   const std::size_t size = std::max(bytes, kAlignmentBytes);
-  void* memory = ::operator new(size, std::align_val_t{kAlignmentBytes}, std::nothrow);
+  void* const memory = std::calloc(size + kAlignmentBytes, 1);  // pages come at the first run, not at load
   if (memory == nullptr) return fail(Code::exhausted, std::format("no memory for {} bytes of {}", size, what));
-  std::memset(memory, 0, size);
-  return AlignedBytes(static_cast<std::byte*>(memory));
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  return AlignedBytes(static_cast<std::byte*>(memory) + (aligned(address) - address), AlignedDelete{memory});
 }
 
 /// With batches, the items of a model input or output lie one after the other, outside the arenas.
@@ -435,9 +435,7 @@ void CpuSession::Builder::describe_interface() {
   session_.info_.ssd = std::move(graph_.ssd);
 }
 
-void CpuSession::AlignedDelete::operator()(std::byte* bytes) const {
-  ::operator delete(bytes, std::align_val_t{kAlignmentBytes});
-}
+void CpuSession::AlignedDelete::operator()(std::byte* /*bytes*/) const { std::free(memory); }
 
 Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte> model, const SessionOptions& options,
                                                        Level level, const LoadSources& sources) {

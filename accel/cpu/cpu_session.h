@@ -77,6 +77,7 @@ class CpuSession final : public Session {
   class Builder;
 
   struct AlignedDelete {
+    void* memory;  // that the bytes lie in
     void operator()(std::byte* bytes) const;
   };
   using AlignedBytes = std::unique_ptr<std::byte, AlignedDelete>;
