@@ -7,29 +7,22 @@
 #include <memory>
 #include <utility>
 
+#include "optimizer/ir/torch_ops.h"
+
 namespace wayside::optimizer::ir {
 namespace {
-
-bool is_conv(const Op& op) { return op.kind == OpKind::conv || op.kind == OpKind::depthwise_conv; }
 
 /// Running statistics take 3 % of each new batch: a few hundred steps of memory at most, as short trainings need.
 constexpr double kBatchNormMomentum = 0.03;
 
-torch::Tensor activate(Activation activation, torch::Tensor x) {
-  // In place: neither convolution nor batch norm needs its result for the gradient. hardtanh's gradient is one pass
-  // over memory where clamp's is four.
-  if (activation == Activation::relu) return torch::relu_(x);
-  if (activation == Activation::relu6) return torch::hardtanh_(x, 0, 6);
-  return x;
-}
-
-/// [out,k,k,in] or [1,k,k,c] of the graph to torch's [out,in,k,k] or [c,1,k,k], and back.
+/// [out,kh,kw,in] or [1,kh,kw,out] of the graph to torch's [out,in,kh,kw] or [out,1,kh,kw]; [out,in] stays.
 torch::Tensor to_torch_weight(const Op& op, std::int64_t out, std::int64_t in) {
-  const bool depthwise = op.kind == OpKind::depthwise_conv;
+  const std::int64_t rows = op.window.kernel_h, columns = op.window.kernel_w;
   auto flat =
       torch::from_blob(const_cast<float*>(op.weight.data()), {static_cast<std::int64_t>(op.weight.size())}).clone();
-  auto shaped = depthwise ? flat.view({op.kernel, op.kernel, out, 1}).permute({2, 3, 0, 1})
-                          : flat.view({out, op.kernel, op.kernel, in}).permute({0, 3, 1, 2});
+  if (op.kind == OpKind::fully_connected) return flat.view({out, in});
+  auto shaped = op.kind == OpKind::depthwise_conv ? flat.view({rows, columns, out, 1}).permute({2, 3, 0, 1})
+                                                  : flat.view({out, rows, columns, in}).permute({0, 3, 1, 2});
   return shaped.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
@@ -45,7 +38,7 @@ torch::Tensor from_vector(const std::vector<float>& values) {
 
 /// Symmetric per output channel, -127..127, as the quantiser does it.
 torch::Tensor round_weight(const torch::Tensor& weight) {
-  const auto scale = (weight.detach().abs().amax({1, 2, 3}) / 127).clamp_min(1e-8);
+  const auto scale = (weight.detach().flatten(1).abs().amax(1) / 127).clamp_min(1e-8);
   const auto zero = torch::zeros({weight.size(0)}, torch::kInt);
   return torch::fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127);
 }
@@ -55,13 +48,16 @@ torch::Tensor round_weight(const torch::Tensor& weight) {
 TorchModel::TorchModel(const Graph& graph) : graph_(graph), layers_(graph.ops.size()) {
   for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
     Op& op = graph_.ops[i];
-    if (!is_conv(op)) continue;
-    const std::int64_t out = graph_.tensors[op.output].shape[3];
-    const std::int64_t in = op.kind == OpKind::conv ? graph_.tensors[op.inputs[0]].shape[3] : 1;
+    if (!has_weights(op.kind)) continue;
+    const std::int64_t out = graph_.tensors[op.output].shape.back();
+    const std::int64_t in = op.kind == OpKind::depthwise_conv ? 1 : graph_.tensors[op.inputs[0]].shape.back();
     Layer& layer = layers_[i];
-    const double fan_out = op.kernel * op.kernel * (op.kind == OpKind::conv ? static_cast<double>(out) : 1.0);
-    auto weight = (torch::randn({out, in, op.kernel, op.kernel}) * std::sqrt(2.0 / fan_out))
-                      .contiguous(at::MemoryFormat::ChannelsLast);
+    const double taps = op.window.kernel_h * op.window.kernel_w;
+    const double fan_out = taps * (op.kind == OpKind::depthwise_conv ? 1.0 : static_cast<double>(out));
+    auto weight = op.kind == OpKind::fully_connected ? torch::randn({out, in})
+                                                     : torch::randn({out, in, op.window.kernel_h, op.window.kernel_w});
+    weight *= std::sqrt(2.0 / fan_out);
+    if (weight.dim() == 4) weight = weight.contiguous(at::MemoryFormat::ChannelsLast);
     layer.weight = register_parameter(std::format("weight_{}", i), weight);
     layer.bias = register_parameter(std::format("bias_{}", i), torch::zeros({out}), op.norm.empty());
     if (!op.norm.empty()) {
@@ -73,6 +69,10 @@ TorchModel::TorchModel(const Graph& graph) : graph_(graph), layers_(graph.ops.si
     op.weight.clear();
     op.bias.clear();
   }
+  constants_.resize(graph_.tensors.size());
+  for (std::size_t id = 0; id < constants_.size(); ++id) {
+    if (!graph_.tensors[id].constant.empty()) constants_[id] = constant_tensor(graph_.tensors[id]);
+  }
 }
 
 torch::Tensor TorchModel::rounded(TensorId id, torch::Tensor x) const {
@@ -80,18 +80,20 @@ torch::Tensor TorchModel::rounded(TensorId id, torch::Tensor x) const {
   return torch::fake_quantize_per_tensor_affine(x, ranges_[id].scale, ranges_[id].zero_point, -128, 127);
 }
 
-torch::Tensor TorchModel::run_conv(const Op& op, const Layer& layer, torch::Tensor x) {
-  const SamePadding rows = same_padding(static_cast<int>(x.size(2)), op.kernel, op.stride);
-  const SamePadding columns = same_padding(static_cast<int>(x.size(3)), op.kernel, op.stride);
-  const bool symmetric = rows.before == rows.after && columns.before == columns.after;
-  if (!symmetric) x = torch::constant_pad_nd(x, {columns.before, columns.after, rows.before, rows.after});
+torch::Tensor TorchModel::run_weighted(const Op& op, const Layer& layer, torch::Tensor x) {
+  const auto weight = ranges_.empty() ? layer.weight : round_weight(layer.weight);
+  if (op.kind == OpKind::fully_connected) {
+    return activate(op.activation, to_nchw(torch::linear(to_nhwc(x), weight, layer.bias)));
+  }
+  const SlidingWindow& w = op.window;
+  const bool symmetric = w.top == w.bottom && w.left == w.right;
+  if (!symmetric) x = torch::constant_pad_nd(x, {w.left, w.right, w.top, w.bottom});
   const std::int64_t groups = op.kind == OpKind::depthwise_conv ? x.size(1) : 1;
   const std::vector<std::int64_t> padding =
-      symmetric ? std::vector<std::int64_t>{rows.before, columns.before} : std::vector<std::int64_t>{0, 0};
-  const auto weight = ranges_.empty() ? layer.weight : round_weight(layer.weight);
+      symmetric ? std::vector<std::int64_t>{w.top, w.left} : std::vector<std::int64_t>{0, 0};
   const bool norm = layer.gamma.defined();
-  auto y =
-      torch::conv2d(x, weight, norm ? torch::Tensor() : layer.bias, {op.stride, op.stride}, padding, {1, 1}, groups);
+  auto y = torch::conv2d(x, weight, norm ? torch::Tensor() : layer.bias, {w.stride_h, w.stride_w}, padding,
+                         {w.dilation_h, w.dilation_w}, groups);
   if (norm) {
     y = torch::batch_norm(y, layer.gamma, layer.beta, layer.mean, layer.variance, is_training(), kBatchNormMomentum,
                           kBatchNormEpsilon, false);
@@ -99,20 +101,22 @@ torch::Tensor TorchModel::run_conv(const Op& op, const Layer& layer, torch::Tens
   return activate(op.activation, y);
 }
 
-std::vector<torch::Tensor> TorchModel::forward(const torch::Tensor& x) {
-  std::vector<torch::Tensor> values(graph_.tensors.size());
-  values[graph_.inputs[0]] = rounded(graph_.inputs[0], x);
-  if (observer_) observer_(graph_.inputs[0], x);
+std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>& inputs) {
+  std::vector<torch::Tensor> values = constants_;
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const TensorId id = graph_.inputs[i];
+    values[id] = rounded(id, inputs[i]);
+    if (observer_) observer_(id, inputs[i]);
+  }
   for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
     const Op& op = graph_.ops[i];
-    const torch::Tensor& in = values[op.inputs[0]];
     torch::Tensor out;
-    switch (op.kind) {
-      case OpKind::conv:
-      case OpKind::depthwise_conv: out = run_conv(op, layers_[i], in); break;
-      case OpKind::add: out = activate(op.activation, in + values[op.inputs[1]]); break;
-      case OpKind::resize_nearest: out = torch::upsample_nearest2d(in, {2 * in.size(2), 2 * in.size(3)}); break;
-      case OpKind::logistic: out = torch::sigmoid(in); break;
+    if (has_weights(op.kind)) {
+      out = run_weighted(op, layers_[i], values[op.inputs[0]]);
+    } else {
+      std::vector<torch::Tensor> in;
+      for (const TensorId id : op.inputs) in.push_back(values[id]);
+      out = run_plain(op, in, graph_.tensors[op.output].shape);
     }
     if (observer_) observer_(op.output, out);
     values[op.output] = rounded(op.output, out);
@@ -136,7 +140,7 @@ void TorchModel::read_weights(const Graph& graph) {
   const torch::NoGradGuard no_grad;
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const Op& op = graph.ops[i];
-    if (!is_conv(op)) continue;
+    if (!has_weights(op.kind)) continue;
     Layer& layer = layers_[i];
     layer.weight.copy_(to_torch_weight(op, layer.weight.size(0), layer.weight.size(1)));
     layer.bias.copy_(from_vector(op.bias));
@@ -151,10 +155,14 @@ void TorchModel::read_weights(const Graph& graph) {
 void TorchModel::write_weights(Graph& graph) const {
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     Op& op = graph.ops[i];
-    if (!is_conv(op)) continue;
+    if (!has_weights(op.kind)) continue;
     const Layer& layer = layers_[i];
     const bool depthwise = op.kind == OpKind::depthwise_conv;
-    op.weight = to_vector(depthwise ? layer.weight.permute({1, 2, 3, 0}) : layer.weight.permute({0, 2, 3, 1}));
+    if (op.kind == OpKind::fully_connected) {
+      op.weight = to_vector(layer.weight);
+    } else {
+      op.weight = to_vector(depthwise ? layer.weight.permute({1, 2, 3, 0}) : layer.weight.permute({0, 2, 3, 1}));
+    }
     op.bias = to_vector(layer.bias);
     if (!layer.gamma.defined()) continue;
     op.norm = {to_vector(layer.gamma), to_vector(layer.beta), to_vector(layer.mean), to_vector(layer.variance)};

@@ -20,14 +20,16 @@ struct ActivationRange {
   int zero_point = 0;
 };
 
-/// Owns the parameters of one graph's convolutions. Tensors inside are NCHW views with channels-last strides.
+/// Owns the parameters of one graph's layers. Tensors of rank 4 inside are NCHW views with channels-last strides.
 class TorchModel : public torch::nn::Module {
  public:
   /// Draws fresh weights (He normal, fan-out) from torch's global generator.
   explicit TorchModel(const Graph& graph);
 
   /// x: float [N,C,H,W]. Returns the graph's outputs, in order, NCHW. Uses batch statistics in training mode.
-  std::vector<torch::Tensor> forward(const torch::Tensor& x);
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) { return forward(std::vector<torch::Tensor>{x}); }
+  /// The same for graphs of several inputs. Tensors of other ranks than 4 are as in the graph.
+  std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs);
 
   /// Copies parameters and running statistics from and to the graph's vectors; the graph must have this one's ops.
   void read_weights(const Graph& graph);
@@ -51,11 +53,12 @@ class TorchModel : public torch::nn::Module {
     torch::Tensor weight, bias;
     torch::Tensor gamma, beta, mean, variance;  ///< undefined without batch norm
   };
-  torch::Tensor run_conv(const Op& op, const Layer& layer, torch::Tensor x);
+  torch::Tensor run_weighted(const Op& op, const Layer& layer, torch::Tensor x);
   torch::Tensor rounded(TensorId id, torch::Tensor x) const;
 
   Graph graph_;  ///< structure only; weights live in layers_
   std::vector<Layer> layers_;
+  std::vector<torch::Tensor> constants_;  ///< one per tensor, undefined where it is computed
   std::vector<ActivationRange> ranges_;
   Observer observer_;
 };

@@ -30,7 +30,7 @@ Range bounded(Range range, ir::Activation activation) {
 QuantizedWeights round_weights(const ir::Op& op, float input_scale) {
   const std::size_t channels = op.bias.size(), per_channel = op.weight.size() / channels;
   const auto index = [&](std::size_t o, std::size_t i) {
-    return op.kind == ir::OpKind::conv ? o * per_channel + i : i * channels + o;
+    return op.kind == ir::OpKind::depthwise_conv ? i * channels + o : o * per_channel + i;
   };
   QuantizedWeights out{.weight = std::vector<std::int8_t>(op.weight.size()), .scale = {}, .bias = {}};
   for (std::size_t o = 0; o < channels; ++o) {
@@ -90,9 +90,7 @@ std::vector<TensorQuantization> choose_scales(const ir::Graph& graph, std::span<
     switch (op.kind) {
       case ir::OpKind::resize_nearest: scales[op.output] = scales[op.inputs[0]]; break;
       case ir::OpKind::logistic: scales[op.output] = {1.0F / 256.0F, -128}; break;
-      case ir::OpKind::conv:
-      case ir::OpKind::depthwise_conv:
-      case ir::OpKind::add: scales[op.output] = from_range(bounded(ranges[op.output], op.activation)); break;
+      default: scales[op.output] = from_range(bounded(ranges[op.output], op.activation)); break;
     }
   }
   return scales;
@@ -105,7 +103,7 @@ base::Result<QuantizedGraph> quantize(const ir::Graph& graph, const std::vector<
   }
   QuantizedGraph out{.graph = graph, .tensors = scales, .weights = {}};
   for (const auto& op : graph.ops) {
-    const bool conv = op.kind == ir::OpKind::conv || op.kind == ir::OpKind::depthwise_conv;
+    const bool conv = ir::has_weights(op.kind);
     if (conv && (!op.norm.empty() || op.bias.empty() || op.weight.empty())) {
       return base::fail(base::Code::invalid_argument,
                         std::format("quantize: {} has no weights or an unfolded batch norm; call fold_batch_norm first",

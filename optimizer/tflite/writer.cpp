@@ -6,9 +6,11 @@
 #include <tflite_generated.h>
 
 #include <algorithm>
+#include <cmath>
 #include <format>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -27,13 +29,38 @@ struct OperatorId {
   int version = 1;
   auto operator<=>(const OperatorId&) const = default;
 };
-OperatorId operator_id(ir::OpKind kind) {
-  switch (kind) {
-    case ir::OpKind::conv: return {3, 3};
-    case ir::OpKind::depthwise_conv: return {4, 3};
-    case ir::OpKind::add: return {0, 2};
-    case ir::OpKind::resize_nearest: return {97, 2};
-    case ir::OpKind::logistic: return {14, 2};
+std::optional<OperatorId> operator_id(const ir::Op& op) {
+  switch (op.kind) {
+    case ir::OpKind::add: return OperatorId{0, 2};
+    case ir::OpKind::average_pool: return OperatorId{1, 2};
+    case ir::OpKind::concat: return OperatorId{2, 2};
+    case ir::OpKind::conv: return OperatorId{3, 3};
+    case ir::OpKind::depthwise_conv: return OperatorId{4, 3};
+    case ir::OpKind::fully_connected: return OperatorId{9, 5};
+    case ir::OpKind::logistic: return OperatorId{14, 2};
+    case ir::OpKind::max_pool: return OperatorId{17, 2};
+    case ir::OpKind::mul: return OperatorId{18, 2};
+    case ir::OpKind::relu: return OperatorId{19, 2};
+    case ir::OpKind::reshape: return OperatorId{22, 1};
+    case ir::OpKind::resize_bilinear: return OperatorId{23, 3};
+    case ir::OpKind::softmax: return OperatorId{25, 2};
+    case ir::OpKind::tanh: return OperatorId{28, 2};
+    case ir::OpKind::transpose: return OperatorId{39, 2};
+    case ir::OpKind::mean: return OperatorId{40, 2};
+    case ir::OpKind::sub: return OperatorId{41, 2};
+    case ir::OpKind::slice: return OperatorId{45, 2};
+    case ir::OpKind::prelu: return OperatorId{54, 1};
+    case ir::OpKind::pad: return OperatorId{60, 2};
+    case ir::OpKind::resize_nearest: return OperatorId{97, 2};
+    case ir::OpKind::leaky_relu: return OperatorId{98, 2};
+    case ir::OpKind::clip: return OperatorId{114, 2};  // QUANTIZE: what the output's range cannot hold saturates
+    case ir::OpKind::hard_swish: return OperatorId{117, 1};
+    case ir::OpKind::div:
+    case ir::OpKind::elu:
+    case ir::OpKind::exp:
+    case ir::OpKind::sqrt:
+    case ir::OpKind::abs:
+    case ir::OpKind::sum: return std::nullopt;
   }
   std::unreachable();
 }
@@ -47,6 +74,32 @@ schema::ActivationFunctionType activation_of(ir::Activation activation) {
   std::unreachable();
 }
 
+std::int8_t rounded(float value, const TensorQuantization& q) {
+  const float steps = std::nearbyint(value / q.scale) + static_cast<float>(q.zero_point);
+  return static_cast<std::int8_t>(std::clamp(steps, -128.0F, 127.0F));
+}
+
+/// What the format has no form for.
+base::Result<void> check(const ir::Graph& graph, const ir::Op& op) {
+  const auto& in = graph.tensors[op.inputs[0]].shape;
+  const bool windowed = op.kind == ir::OpKind::conv || op.kind == ir::OpKind::depthwise_conv ||
+                        op.kind == ir::OpKind::max_pool || op.kind == ir::OpKind::average_pool;
+  std::string_view problem;
+  if (!operator_id(op)) {
+    problem = "the INT8 engine has no such operator";
+  } else if (windowed && !ir::is_valid(op.window) && !ir::is_same(op.window, in[1], in[2])) {
+    problem = "padding that is neither SAME nor VALID; run passes::to_tflite_forms first";
+  } else if (op.kind == ir::OpKind::softmax && op.axes[0] + 1 != static_cast<int>(in.size())) {
+    problem = "softmax over another axis than the last";
+  } else if (op.kind == ir::OpKind::max_pool && (op.window.dilation_h != 1 || op.window.dilation_w != 1)) {
+    problem = "a dilated pool";
+  } else {
+    return {};
+  }
+  return base::fail(base::Code::unsupported, std::format("write_tflite: {} \"{}\": {}", ir::to_string(op.kind),
+                                                         graph.tensors[op.output].name, problem));
+}
+
 /// Collects buffers and tensors while the operators are walked.
 class Writer {
  public:
@@ -54,7 +107,7 @@ class Writer {
 
   std::vector<std::uint8_t> write(const std::string& description) {
     buffers_.push_back(schema::CreateBuffer(out_));  // buffer 0 is empty by convention: "computed at run time"
-    for (std::size_t i = 0; i < graph_.tensors.size(); ++i) add_activation(i);
+    for (std::size_t i = 0; i < graph_.tensors.size(); ++i) add_tensor_of_graph(i);
     for (std::size_t i = 0; i < graph_.graph.ops.size(); ++i) add_operator(i);
     for (const auto id : graph_.graph.inputs) inputs_.push_back(static_cast<std::int32_t>(id));
     for (const auto id : graph_.graph.outputs) outputs_.push_back(static_cast<std::int32_t>(id));
@@ -68,12 +121,20 @@ class Writer {
   }
 
  private:
-  void add_activation(std::size_t id) {
+  /// A tensor of the graph keeps its number.
+  void add_tensor_of_graph(std::size_t id) {
     const auto& tensor = graph_.graph.tensors[id];
-    const std::vector<float> scale{graph_.tensors[id].scale};
-    const std::vector<std::int64_t> zero{graph_.tensors[id].zero_point};
+    const TensorQuantization& q = graph_.tensors[id];
+    const std::vector<float> scale{q.scale};
+    const std::vector<std::int64_t> zero{q.zero_point};
+    std::uint32_t buffer = 0;
+    if (!tensor.constant.empty()) {
+      std::vector<std::int8_t> values;
+      for (const float value : tensor.constant) values.push_back(rounded(value, q));
+      buffer = add_buffer(values.data(), values.size());
+    }
     const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &scale, &zero);
-    add_tensor({tensor.shape.begin(), tensor.shape.end()}, schema::TensorType::INT8, 0, tensor.name, quantization);
+    add_tensor(tensor.shape, schema::TensorType::INT8, buffer, tensor.name, quantization);
   }
 
   int add_tensor(const std::vector<std::int32_t>& shape, schema::TensorType type, std::uint32_t buffer,
@@ -92,9 +153,12 @@ class Writer {
   int add_weight(const ir::Op& op, const QuantizedWeights& weights, const std::string& name) {
     const auto channels = static_cast<std::int32_t>(weights.scale.size());
     const bool depthwise = op.kind == ir::OpKind::depthwise_conv;
-    const std::int32_t per_pixel =
-        depthwise ? channels : static_cast<std::int32_t>(weights.weight.size()) / (channels * op.kernel * op.kernel);
-    const std::vector<std::int32_t> shape{depthwise ? 1 : channels, op.kernel, op.kernel, per_pixel};
+    const std::int32_t inputs = graph_.graph.tensors[op.inputs[0]].shape.back();
+    const ir::SlidingWindow& w = op.window;
+    const std::vector<std::int32_t> shape = op.kind == ir::OpKind::fully_connected
+                                                ? std::vector<std::int32_t>{channels, inputs}
+                                                : std::vector<std::int32_t>{depthwise ? 1 : channels, w.kernel_h,
+                                                                            w.kernel_w, depthwise ? channels : inputs};
     const std::vector<std::int64_t> zeros(weights.scale.size(), 0);
     const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &weights.scale, &zeros,
                                                                          0, depthwise ? 3 : 0);
@@ -113,15 +177,26 @@ class Writer {
                       quantization);
   }
 
-  int add_output_size(const ir::Op& op, const std::string& name) {
-    const auto& shape = graph_.graph.tensors[op.output].shape;
-    const std::array<std::int32_t, 2> size{shape[1], shape[2]};
-    const auto buffer = add_buffer(size.data(), sizeof(size));
-    return add_tensor({2}, schema::TensorType::INT32, buffer, name + "/size", 0);
+  /// A constant list of whole numbers; of shape [n/2,2] where `pairs`.
+  int add_numbers(const std::vector<std::int32_t>& values, const std::string& name, bool pairs = false) {
+    const auto count = static_cast<std::int32_t>(values.size());
+    const auto buffer = add_buffer(values.data(), values.size() * sizeof(std::int32_t));
+    const auto shape = pairs ? std::vector<std::int32_t>{count / 2, 2} : std::vector<std::int32_t>{count};
+    return add_tensor(shape, schema::TensorType::INT32, buffer, name, 0);
   }
 
-  std::uint32_t code_index(ir::OpKind kind) {
-    const OperatorId id = operator_id(kind);
+  /// The value that a pad puts in, in the scale of what is padded.
+  int add_fill(const ir::Op& op, const std::string& name) {
+    const TensorQuantization& q = graph_.tensors[op.output];
+    const std::int8_t value = rounded(op.alpha, q);
+    const std::vector<float> scale{q.scale};
+    const std::vector<std::int64_t> zero{q.zero_point};
+    const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &scale, &zero);
+    return add_tensor({1}, schema::TensorType::INT8, add_buffer(&value, 1), name + "/fill", quantization);
+  }
+
+  std::uint32_t code_index(const ir::Op& op) {
+    const OperatorId id = *operator_id(op);
     const auto [entry, fresh] = code_of_.try_emplace(id, static_cast<std::uint32_t>(codes_.size()));
     if (fresh) {
       codes_.push_back(schema::CreateOperatorCode(out_, static_cast<std::int8_t>(id.code), 0, id.version, id.code));
@@ -129,42 +204,99 @@ class Writer {
     return entry->second;
   }
 
-  void add_operator(std::size_t index) {
-    const ir::Op& op = graph_.graph.ops[index];
-    const QuantizedWeights& weights = graph_.weights[index];
-    const std::string& name = graph_.graph.tensors[op.output].name;
-    std::vector<std::int32_t> inputs;
-    for (const auto id : op.inputs) inputs.push_back(static_cast<std::int32_t>(id));
-    const auto activation = activation_of(op.activation);
-    auto kind = schema::BuiltinOptions::NONE;
-    Offset<void> options = 0;
+  /// Constants that follow an operator's inputs.
+  void add_constants(const ir::Op& op, const QuantizedWeights& weights, std::vector<std::int32_t>& inputs) {
+    const auto& out = graph_.graph.tensors[op.output];
+    const std::string& name = out.name;
     switch (op.kind) {
       case ir::OpKind::conv:
-        inputs.push_back(add_weight(op, weights, name));
-        inputs.push_back(add_bias(op, weights, name));
-        kind = schema::BuiltinOptions::Conv2DOptions;
-        options = schema::CreateConv2DOptions(out_, schema::Padding::SAME, op.stride, op.stride, activation).Union();
-        break;
       case ir::OpKind::depthwise_conv:
+      case ir::OpKind::fully_connected:
         inputs.push_back(add_weight(op, weights, name));
         inputs.push_back(add_bias(op, weights, name));
-        kind = schema::BuiltinOptions::DepthwiseConv2DOptions;
-        options = schema::CreateDepthwiseConv2DOptions(out_, schema::Padding::SAME, op.stride, op.stride, 1, activation)
-                      .Union();
-        break;
-      case ir::OpKind::add:
-        kind = schema::BuiltinOptions::AddOptions;
-        options = schema::CreateAddOptions(out_, activation).Union();
         break;
       case ir::OpKind::resize_nearest:
-        inputs.push_back(add_output_size(op, name));
-        kind = schema::BuiltinOptions::ResizeNearestNeighborOptions;
-        options = schema::CreateResizeNearestNeighborOptions(out_).Union();
+      case ir::OpKind::resize_bilinear:
+        inputs.push_back(add_numbers({out.shape[1], out.shape[2]}, name + "/size"));
         break;
-      case ir::OpKind::logistic: break;
+      case ir::OpKind::reshape: inputs.push_back(add_numbers(out.shape, name + "/shape")); break;
+      case ir::OpKind::transpose:
+      case ir::OpKind::mean: inputs.push_back(add_numbers(op.axes, name + "/axes")); break;
+      case ir::OpKind::pad:
+        inputs.push_back(add_numbers(op.axes, name + "/amounts", true));
+        inputs.push_back(add_fill(op, name));
+        break;
+      case ir::OpKind::slice: {
+        std::vector<std::int32_t> end;
+        for (std::size_t i = 0; i < op.axes.size(); ++i)
+          end.push_back(op.axes[i] + (out.shape[i] - 1) * op.steps[i] + 1);
+        inputs.push_back(add_numbers(op.axes, name + "/begin"));
+        inputs.push_back(add_numbers(end, name + "/end"));
+        inputs.push_back(add_numbers(op.steps, name + "/step"));
+        break;
+      }
+      default: break;
     }
+  }
+
+  struct Options {
+    schema::BuiltinOptions kind = schema::BuiltinOptions::NONE;
+    Offset<void> table = 0;
+  };
+  template <class Table>
+  static Options options(schema::BuiltinOptions kind, Offset<Table> table) {
+    return {kind, table.Union()};
+  }
+
+  Options add_options(const ir::Op& op) {
+    using enum schema::BuiltinOptions;
+    const auto activation = activation_of(op.activation);
+    const ir::SlidingWindow& w = op.window;
+    const auto padding = ir::is_valid(w) ? schema::Padding::VALID : schema::Padding::SAME;
+    const auto& out = graph_.graph.tensors[op.output].shape;
+    const auto& in = graph_.graph.tensors[op.inputs[0]].shape;
+    switch (op.kind) {
+      case ir::OpKind::conv:
+        return options(Conv2DOptions, schema::CreateConv2DOptions(out_, padding, w.stride_w, w.stride_h, activation,
+                                                                  w.dilation_w, w.dilation_h));
+      case ir::OpKind::depthwise_conv:
+        return options(DepthwiseConv2DOptions, schema::CreateDepthwiseConv2DOptions(
+                                                   out_, padding, w.stride_w, w.stride_h, out.back() / in.back(),
+                                                   activation, w.dilation_w, w.dilation_h));
+      case ir::OpKind::fully_connected:
+        return options(FullyConnectedOptions, schema::CreateFullyConnectedOptions(out_, activation, 0, in.size() != 2));
+      case ir::OpKind::max_pool:
+      case ir::OpKind::average_pool:
+        return options(Pool2DOptions,
+                       schema::CreatePool2DOptions(out_, padding, w.stride_w, w.stride_h, w.kernel_w, w.kernel_h));
+      case ir::OpKind::add: return options(AddOptions, schema::CreateAddOptions(out_, activation));
+      case ir::OpKind::sub: return options(SubOptions, schema::CreateSubOptions(out_, activation));
+      case ir::OpKind::mul: return options(MulOptions, schema::CreateMulOptions(out_, activation));
+      case ir::OpKind::softmax: return options(SoftmaxOptions, schema::CreateSoftmaxOptions(out_, 1.0F));
+      case ir::OpKind::concat:
+        return options(ConcatenationOptions, schema::CreateConcatenationOptions(out_, op.axes[0]));
+      case ir::OpKind::reshape: return options(ReshapeOptions, schema::CreateReshapeOptionsDirect(out_, &out));
+      case ir::OpKind::mean: return options(ReducerOptions, schema::CreateReducerOptions(out_, true));
+      case ir::OpKind::slice: return options(StridedSliceOptions, schema::CreateStridedSliceOptions(out_));
+      case ir::OpKind::leaky_relu: return options(LeakyReluOptions, schema::CreateLeakyReluOptions(out_, op.alpha));
+      case ir::OpKind::resize_nearest:
+        return options(ResizeNearestNeighborOptions, schema::CreateResizeNearestNeighborOptions(out_));
+      case ir::OpKind::resize_bilinear:
+        return options(ResizeBilinearOptions,
+                       schema::CreateResizeBilinearOptions(out_, op.align_corners, !op.align_corners));
+      default: return {};
+    }
+  }
+
+  void add_operator(std::size_t index) {
+    const ir::Op& op = graph_.graph.ops[index];
+    std::vector<std::int32_t> inputs;
+    for (const auto id : op.inputs) inputs.push_back(static_cast<std::int32_t>(id));
+    add_constants(op, graph_.weights[index], inputs);
+    const Options options = add_options(op);
     const std::vector<std::int32_t> outputs{static_cast<std::int32_t>(op.output)};
-    operators_.push_back(schema::CreateOperatorDirect(out_, code_index(op.kind), &inputs, &outputs, kind, options));
+    operators_.push_back(
+        schema::CreateOperatorDirect(out_, code_index(op), &inputs, &outputs, options.kind, options.table));
   }
 
   const QuantizedGraph& graph_;
@@ -184,6 +316,7 @@ base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph
     return base::fail(base::Code::unsupported,
                       std::format("write_tflite: {} inputs; exactly one is supported", graph.graph.inputs.size()));
   }
+  for (const auto& op : graph.graph.ops) WAYSIDE_CHECK(check(graph.graph, op));
   return Writer(graph).write(description);
 }
 

@@ -12,8 +12,9 @@
 
 namespace wayside::optimizer {
 
-/// The bytes of the file: int8 activations, per-channel symmetric int8 weights, int32 biases; SAME padding.
-/// `description` becomes Model.description. Errors: unsupported (a graph with more or fewer than one input).
+/// The bytes of the file: int8 activations, per-channel symmetric int8 weights, int32 biases.
+/// `description` becomes Model.description. Errors: unsupported (not exactly one input, an operator that the engine has
+/// not, padding that is neither SAME nor VALID; names the tensor).
 base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph, const std::string& description);
 
 /// Writes the bytes to a temporary file beside `path` and renames it. Errors: io.
