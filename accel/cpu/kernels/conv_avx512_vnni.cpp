@@ -98,10 +98,10 @@ void gemm_wide(const GemmArgs& args) {
       column_of_tiles<3, 8>(args, stage, channel);
       channel += 3 * kBlockLanes;
     } else if (blocks == 2) {
-      column_of_tiles<2, 12>(args, stage, channel);
+      column_of_tiles<2, 8>(args, stage, channel);
       channel += 2 * kBlockLanes;
     } else {
-      column_of_tiles<1, 12>(args, stage, channel);
+      column_of_tiles<1, 8>(args, stage, channel);
       channel += kBlockLanes;
     }
   }

@@ -24,6 +24,21 @@ inline I broadcast_dword(const std::uint8_t* from) {
   return _mm256_set1_epi32(value);
 }
 
+template <int kValue>
+struct Number {
+  constexpr operator int() const { return kValue; }  // NOLINT: is meant to stand for the value
+};
+
+/// body(kFirst), body(kFirst + kStep), ... below kLast, each a constant: arrays indexed so are registers from the
+/// start, while a loop that is unrolled late leaves them in memory, or copies them within the innermost loop.
+template <int kFirst, int kLast, int kStep, class Body>
+[[gnu::always_inline]] inline void unrolled(const Body& body) {
+  if constexpr (kFirst < kLast) {
+    body(Number<kFirst>{});
+    unrolled<kFirst + kStep, kLast, kStep>(body);
+  }
+}
+
 /// The same pointer, but new to the compiler: what lies behind it is loaded where it is used, instead of being kept in
 /// registers that do not suffice and spilled around the loop.
 template <class T>

@@ -148,30 +148,27 @@ inline void finish_wide(Z (&sums)[kVectors][kRows], const RequantBlock* block, c
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) scale_wide<kMode, kRows>(sums[v], block + v);
   if constexpr (kVectors >= 3) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
+    unrolled<0, kRows, 1>([&](auto r) __attribute__((always_inline)) {
       const Z bytes = to_bytes<kMode>(sums[0][r], sums[1][r], sums[2][r], sums[kVectors - 1][r], stage);
       store_first(out + (r * stride), in_vector_order(bytes), count);
-    }
+    });
   } else if constexpr (kVectors == 2) {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; r += 2) {
-      const int next = r + 1 < kRows ? r + 1 : r;
-      const Z bytes = in_vector_order(to_bytes<kMode>(sums[0][r], sums[1][r], sums[0][next], sums[1][next], stage));
+    unrolled<0, kRows, 2>([&](auto r) __attribute__((always_inline)) {
+      constexpr int kNext = r + 1 < kRows ? r + 1 : r;
+      const Z bytes = in_vector_order(to_bytes<kMode>(sums[0][r], sums[1][r], sums[0][kNext], sums[1][kNext], stage));
       store_first(out + (r * stride), _mm512_castsi512_si256(bytes), count);
-      store_first(out + (next * stride), _mm512_extracti64x4_epi64(bytes, 1), count);
-    }
+      store_first(out + (kNext * stride), _mm512_extracti64x4_epi64(bytes, 1), count);
+    });
   } else {
-#pragma GCC unroll 3
-    for (int r = 0; r < kRows; r += 4) {
-      const auto at = [&](int i) { return r + i < kRows ? r + i : kRows - 1; };
-      const Z bytes =
-          in_vector_order(to_bytes<kMode>(sums[0][at(0)], sums[0][at(1)], sums[0][at(2)], sums[0][at(3)], stage));
-      store_first(out + (at(0) * stride), _mm512_castsi512_si128(bytes), count);
-      store_first(out + (at(1) * stride), _mm512_extracti32x4_epi32(bytes, 1), count);
-      store_first(out + (at(2) * stride), _mm512_extracti32x4_epi32(bytes, 2), count);
-      store_first(out + (at(3) * stride), _mm512_extracti32x4_epi32(bytes, 3), count);
-    }
+    unrolled<0, kRows, 4>([&](auto r) __attribute__((always_inline)) {
+      constexpr int kA = r, kB = kA + 1 < kRows ? kA + 1 : kA, kC = kB + 1 < kRows ? kB + 1 : kB,
+                    kD = kC + 1 < kRows ? kC + 1 : kC;
+      const Z bytes = in_vector_order(to_bytes<kMode>(sums[0][kA], sums[0][kB], sums[0][kC], sums[0][kD], stage));
+      store_first(out + (kA * stride), _mm512_castsi512_si128(bytes), count);
+      store_first(out + (kB * stride), _mm512_extracti32x4_epi32(bytes, 1), count);
+      store_first(out + (kC * stride), _mm512_extracti32x4_epi32(bytes, 2), count);
+      store_first(out + (kD * stride), _mm512_extracti32x4_epi32(bytes, 3), count);
+    });
   }
 }
 
