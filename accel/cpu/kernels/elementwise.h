@@ -59,6 +59,21 @@ struct ProductArgs {
   OutputStage stage;
 };
 
+/// Calls work.operator()<mode>() with the stage's mode as a constant. Sums by table and products have no
+/// single-precision stages: for those nothing is done.
+template <class Work>
+void with_integer_mode(RequantMode mode, const Work& work) {
+  switch (mode) {
+    case RequantMode::floating:
+    case RequantMode::floating_signed:
+    case RequantMode::precise:
+    case RequantMode::precise_signed: return;
+    case RequantMode::rectified: work.template operator()<RequantMode::rectified>(); return;
+    case RequantMode::symmetric: work.template operator()<RequantMode::symmetric>(); return;
+    case RequantMode::general: work.template operator()<RequantMode::general>(); return;
+  }
+}
+
 /// A table of 256 answers and its forms for shuffles of 16 bytes: row k of `steps` is answers[16k..16k+15] xor those of
 /// the row before, rows 0 and 8 as they are.
 struct alignas(64) LookupRows {

@@ -119,15 +119,7 @@ void table_sum_all(const TableSumArgs& args) {
 }
 
 void table_sum(const TableSumArgs& args) {
-  switch (args.stage.mode) {
-    case RequantMode::floating:
-    case RequantMode::floating_signed:
-    case RequantMode::precise:
-    case RequantMode::precise_signed: return;  // no such stages
-    case RequantMode::rectified: table_sum_all<RequantMode::rectified>(args); return;
-    case RequantMode::symmetric: table_sum_all<RequantMode::symmetric>(args); return;
-    case RequantMode::general: table_sum_all<RequantMode::general>(args); return;
-  }
+  with_integer_mode(args.stage.mode, [&]<RequantMode kMode>() { table_sum_all<kMode>(args); });
 }
 
 template <RequantMode kMode>
@@ -149,15 +141,7 @@ void product_all(const ProductArgs& args) {
 }
 
 void product(const ProductArgs& args) {
-  switch (args.stage.mode) {
-    case RequantMode::floating:
-    case RequantMode::floating_signed:
-    case RequantMode::precise:
-    case RequantMode::precise_signed: return;  // no such stages
-    case RequantMode::rectified: product_all<RequantMode::rectified>(args); return;
-    case RequantMode::symmetric: product_all<RequantMode::symmetric>(args); return;
-    case RequantMode::general: product_all<RequantMode::general>(args); return;
-  }
+  with_integer_mode(args.stage.mode, [&]<RequantMode kMode>() { product_all<kMode>(args); });
 }
 
 }  // namespace
