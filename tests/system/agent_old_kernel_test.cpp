@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "ota/rollout_policy.h"
+#include "tests/support/sample_policy.h"
 #include "tests/system/agent_fixture.h"
 
 namespace wayside::test {
@@ -42,12 +43,7 @@ TEST_F(OldKernel, TheCommandsRun) {
 }
 
 TEST_F(OldKernel, DownloadedBytesAreParsedInTheJail) {
-  ota::RolloutPolicy policy;
-  policy.id = "r1";
-  policy.role = "detector";
-  policy.manifest_sha256 = std::string(64, 'a');
-  policy.waves = {{.permille = 1000, .soak_s = 0}};
-  policy.expires_unix_s = 1;
+  const auto policy = testing_support::sample_policy();
   const auto path = dir_.path() / "policy.json";
   std::ofstream(path) << ota::to_json(policy);
   // Through a pipe: the jail writes to no file.

@@ -8,6 +8,7 @@
 
 #include "ota/rollout_policy.h"
 #include "tests/support/figures.h"
+#include "tests/support/sample_policy.h"
 
 namespace wayside::agent {
 namespace {
@@ -49,13 +50,7 @@ TEST(JailedProcess, EndlessWorkOutputAndMemoryAreBounded) {
 }
 
 TEST(JailedProcess, TheFetchProgramParsesInTheJail) {
-  ota::RolloutPolicy policy;
-  policy.id = "r1";
-  policy.role = "detector";
-  policy.manifest_sha256 = std::string(64, 'a');
-  policy.waves = {{.permille = 1000, .soak_s = 0}};
-  policy.expires_unix_s = 1;
-  const auto text = ota::to_json(policy);
+  const auto text = ota::to_json(testing_support::sample_policy());
   const auto parsed = run(WAYSIDE_FETCH_PROGRAM, "rollout-policy", text);
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(*parsed, text);
