@@ -50,7 +50,8 @@ double resident_file_kib() {
 TEST(MappedFileTest, release_gives_memory_back_and_keeps_the_bytes) {
   constexpr double kTolerance = 512;  // KiB of the program's own files that may come and go between two looks
   std::string text(std::size_t{8} << 20, 'x');
-  for (std::size_t i = 0; i < text.size(); i += 1000) text[i] = static_cast<char>('a' + static_cast<int>(i / 1000 % 26));
+  for (std::size_t i = 0; i < text.size(); i += 1000)
+    text[i] = static_cast<char>('a' + static_cast<int>(i / 1000 % 26));
   const auto file = MappedFile::open(file_with(text));
   ASSERT_TRUE(file) << file.error().message;
   const auto same = [&] { return std::ranges::equal(file->bytes(), std::as_bytes(std::span(text))); };
