@@ -58,16 +58,17 @@ def make_root(tree, target, epoch):
 
 
 def make(definition, tree, version, epoch, work):
-    """Makes work/root.img and work/boot.img; checks that they fit their partitions."""
-    verity = make_root(tree, work / "root.img", epoch)
-    if (work / "root.img").stat().st_size > definition.partitions["root"] * MEBIBYTE:
-        raise ImageError(f"the root file system has {(work / 'root.img').stat().st_size >> 20} MiB, its partition "
-                         f"{definition.partitions['root']}: remove packages, or raise partitions.root (never on devices in the field)")
+    """Makes work/root.img and work/boot.img; checks that they fit their partitions. The kernel goes from the tree into boot.img."""
     stage = work / "boot"
     (work / "initrd-tree").mkdir()
     stage.mkdir()
     initrd.make(definition, tree, work / "initrd-tree", stage / "initrd")
-    shutil.copyfile(tree / "boot" / f"vmlinuz-{kernel_release(tree)}", stage / "vmlinuz")
+    shutil.move(tree / "boot" / f"vmlinuz-{kernel_release(tree)}", stage / "vmlinuz")
+    (stage / "vmlinuz").chmod(0o644)
+    verity = make_root(tree, work / "root.img", epoch)
+    if (work / "root.img").stat().st_size > definition.partitions["root"] * MEBIBYTE:
+        raise ImageError(f"the root file system has {(work / 'root.img').stat().st_size >> 20} MiB, its partition "
+                         f"{definition.partitions['root']}: remove packages, or raise partitions.root (never on devices in the field)")
     arguments = " ".join([*(f"console={console}" for console in definition.console), "quiet"])
     (stage / "slot.cfg").write_text(f'set verity="{verity}"\nset version="{version}"\nset arguments="{arguments}"\n')
     names = ("initrd", "slot.cfg", "vmlinuz")

@@ -20,7 +20,7 @@ BOARDS = {
         "kernel": "no_timer_check mitigations=off",
     },
     "arm64-generic": {
-        "program": "qemu-system-aarch64", "machine": ["-machine", "virt", "-cpu", "cortex-a76"],
+        "program": "qemu-system-aarch64", "machine": ["-machine", "virt", "-cpu", "cortex-a76", "-device", "i6300esb"],
         "firmware": ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
         "kernel": "mitigations=off",
     },
