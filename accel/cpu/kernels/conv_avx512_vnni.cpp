@@ -8,7 +8,7 @@ namespace {
 template <int kVectors, int kRows>
 inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t row, std::size_t channel) {
   const std::size_t k_bytes = args.k_group_count * 4;
-  const std::size_t block_bytes = k_bytes * kBlockLanes;
+  const std::size_t block_bytes = k_bytes * args.segment_count * kBlockLanes;
   const RequantBlock* block = args.requant + (channel / kBlockLanes);
   const std::byte* weights = args.weights + (channel / kBlockLanes * block_bytes);
   const std::uint8_t* rows[kRows];
@@ -20,19 +20,24 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm512_add_epi32(load_wide(block[v].bias.data()), offset);
   }
-  for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
-    Z w[kVectors];
+  const std::size_t segments_end = args.segment_count * args.segment_step;
+  std::size_t segment = 0;
+  do {
+    for (std::size_t k = segment; k < segment + k_bytes; k += 4, weights += kBlockLanes * 4) {
+      Z w[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) w[v] = load_wide(weights + (v * block_bytes));
+      for (int v = 0; v < kVectors; ++v) w[v] = load_wide(weights + (v * block_bytes));
 #pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      std::int32_t four;
-      std::memcpy(&four, rows[r] + k, sizeof four);
-      const Z a = _mm512_set1_epi32(four);
+      for (int r = 0; r < kRows; ++r) {
+        std::int32_t four;
+        std::memcpy(&four, rows[r] + k, sizeof four);
+        const Z a = _mm512_set1_epi32(four);
 #pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm512_dpbusd_epi32(sums[v][r], a, w[v]);
+        for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm512_dpbusd_epi32(sums[v][r], a, w[v]);
+      }
     }
-  }
+    segment += args.segment_step;
+  } while (segment < segments_end);
   std::uint8_t* out = args.out + (row * args.out_stride) + channel;
   const std::size_t left = args.channel_count - channel;
   bool alike = true;
@@ -113,11 +118,11 @@ const Isa& avx512_vnni_isa() {
   static const Isa isa = [] {
     Isa made = make_base_isa(Level::avx512_vnni, VnniBytes::kElementBytes, VnniBytes::kDepthwiseBlock);
     for (std::size_t lane = 0; lane < kBlockLanes; ++lane) made.gemm_channel[lane] = static_cast<std::uint8_t>(lane);
+    made.segments = true;
     made.gemm = gemm_wide;
     made.depthwise = depthwise_wide;
     made.convert = VnniBytes::convert;
     made.row_sums = row_sums;
-    made.rgb_columns = rgb_columns;
     if (__builtin_cpu_supports("avx512vbmi")) {
       made.depthwise = depthwise_vbmi;
       made.replace_bytes = replace_bytes_vbmi;

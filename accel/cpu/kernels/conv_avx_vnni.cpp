@@ -16,7 +16,6 @@ const Isa& avx_vnni_isa() {
   static const Isa isa = [] {
     Isa made = make_isa<VnniDot>(Level::avx_vnni);
     made.row_sums = row_sums;
-    made.rgb_columns = rgb_columns;
     return made;
   }();
   return isa;

@@ -83,11 +83,14 @@ struct OutputStage {
 
 /// out[m*out_stride + n] = stage(bias[n] + offset[m] + sum_k a[m][k] * w[n][k]) for n in [0, channel_count).
 /// Weights: [block of 16 channels][k_group][16 lanes][4 bytes], a k_group being 4 bytes of k (4 x 8 or 2 x 16 bits).
+/// k runs over segment_count pieces of k_group_count groups; more than one only where Isa::segments.
 struct GemmArgs {
-  const std::uint8_t* const* rows = nullptr;  ///< row_count pointers, 4*k_group_count readable bytes each, unaligned
+  const std::uint8_t* const* rows =
+      nullptr;  ///< row_count pointers, to 4*k_group_count readable bytes every segment_step bytes, unaligned
   const std::int32_t* row_offsets = nullptr;  ///< null or row_count values
   std::size_t row_count = 0;
   std::size_t k_group_count = 0;
+  std::size_t segment_count = 1, segment_step = 0;
   const std::byte* weights = nullptr;
   const RequantBlock* requant = nullptr;
   std::size_t channel_count = 0;
@@ -131,6 +134,7 @@ struct Isa {
   Level level = Level::reference;
   std::size_t element_bytes = 1;     ///< of an activation in a k_group: 4 / element_bytes are slots per group
   bool signed_activations = false;   ///< bytes are wanted as s8, not u8
+  bool segments = false;             ///< gemm takes rows in several segments
   bool zero_in_bias = false;         ///< element_bytes 2, depthwise: the input's zero point is folded as for bytes
   std::size_t depthwise_block = 16;  ///< channels per block; 32: with a block of 16 where no more than 16 are left
   std::array<std::uint8_t, kBlockLanes> gemm_channel{};            ///< lane -> channel in a block of 16

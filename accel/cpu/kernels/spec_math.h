@@ -49,6 +49,18 @@ class AlignedBytes {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) * static_cast<std::uint32_t>(b));
 }
 
+/// The spec without what it borrows and what is needed for packing alone.
+[[nodiscard]] inline ConvSpec shape_of(const ConvSpec& spec) {
+  ConvSpec shape = spec;
+  shape.weights = {};
+  shape.bias = {};
+  shape.requant = {};
+  shape.output_table = {};
+  shape.sums = nullptr;
+  shape.packed = nullptr;
+  return shape;
+}
+
 /// A weight byte as a number, its zero point still in it.
 [[nodiscard]] inline std::int32_t weight_value(const ConvSpec& spec, std::uint8_t byte) {
   return spec.is_unsigned ? byte : std::bit_cast<std::int8_t>(byte);

@@ -29,6 +29,46 @@ void replace_bytes(std::uint8_t* bytes, std::size_t count, const std::uint8_t* t
   for (; i < count; ++i) bytes[i] = table[bytes[i]];
 }
 
+/// Which byte of 16 of row `row` (five pixels of three) lies at byte `at` of five columns of three rows; negative where
+/// another row's lies there.
+constexpr char rgb_source(std::size_t row, std::size_t at) {
+  return static_cast<char>(at % 9 / 3 == row && at < 45 ? (at / 9 * 3) + (at % 3) : 0x80);
+}
+
+/// Five columns at a time, as long as 16 bytes of a row may be read.
+inline std::size_t rgb_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
+                               std::uint8_t flip) {
+  constexpr std::size_t kColumns = 5, kReadable = 6;
+  alignas(16) static constexpr auto kOrder = [] {
+    struct {
+      char index[3][3][16];
+    } order{};
+    for (std::size_t part = 0; part < 3; ++part) {
+      for (std::size_t row = 0; row < 3; ++row) {
+        for (std::size_t i = 0; i < 16; ++i) order.index[part][row][i] = rgb_source(row, (16 * part) + i);
+      }
+    }
+    return order;
+  }();
+  const __m128i flips = _mm_set1_epi8(static_cast<char>(flip));
+  std::size_t done = 0;
+  for (; done + kReadable <= count; done += kColumns, to += kColumns * 9) {
+    const auto row = [&](std::size_t i) {
+      return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + (3 * done))), flips);
+    };
+    const __m128i r0 = row(0), r1 = row(1), r2 = row(2);
+#pragma GCC unroll 3
+    for (std::size_t part = 0; part < 3; ++part) {
+      const auto from = [&](__m128i bytes, std::size_t i) {
+        return _mm_shuffle_epi8(bytes, _mm_load_si128(reinterpret_cast<const __m128i*>(kOrder.index[part][i])));
+      };
+      const __m128i all = _mm_or_si128(_mm_or_si128(from(r0, 0), from(r1, 1)), from(r2, 2));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (16 * part)), all);
+    }
+  }
+  return done;
+}
+
 /// Where the exact form steps to each of four n; `doubt` collects those too near to an integer.
 inline __m128i step_position(__m256d n, const FloatProof& proof, __m256d& doubt) {
   const __m256d start = _mm256_blendv_pd(_mm256_set1_pd(proof.start_below), _mm256_set1_pd(proof.start),
@@ -102,12 +142,14 @@ inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t dep
   for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
   isa.float_is_exact = float_is_exact;
   isa.replace_bytes = replace_bytes;
+  isa.rgb_columns = rgb_columns;
   return isa;
 }
 
 template <class Dot>
 Isa make_isa(Level level) {
   Isa isa = make_base_isa(level, Dot::kElementBytes, Dot::kDepthwiseBlock);
+  isa.segments = true;
   isa.gemm = gemm<Dot>;
   isa.depthwise = depthwise<Dot>;
   isa.convert = Dot::convert;

@@ -65,6 +65,11 @@ class VnniBytes {
     const I mask = _mm256_set1_epi8(static_cast<char>(flip));
     std::size_t i = 0;
     for (; i + 32 <= count; i += 32) store(to + i, _mm256_xor_si256(load(from + i), mask));
+    if (i + 16 <= count) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i), _mm_xor_si128(bytes, _mm256_castsi256_si128(mask)));
+      i += 16;
+    }
     for (; i < count; ++i) to[i] = from[i] ^ flip;
   }
 
@@ -73,46 +78,6 @@ class VnniBytes {
 
   I flip_;
 };
-
-/// Which byte of 16 of row `row` (five pixels of three) lies at byte `at` of five columns of three rows; negative where
-/// another row's lies there.
-constexpr char rgb_source(std::size_t row, std::size_t at) {
-  return static_cast<char>(at % 9 / 3 == row && at < 45 ? (at / 9 * 3) + (at % 3) : 0x80);
-}
-
-/// Five columns at a time, as long as 16 bytes of a row may be read.
-inline std::size_t rgb_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
-                               std::uint8_t flip) {
-  constexpr std::size_t kColumns = 5, kReadable = 6;
-  alignas(16) static constexpr auto kOrder = [] {
-    struct {
-      char index[3][3][16];
-    } order{};
-    for (std::size_t part = 0; part < 3; ++part) {
-      for (std::size_t row = 0; row < 3; ++row) {
-        for (std::size_t i = 0; i < 16; ++i) order.index[part][row][i] = rgb_source(row, (16 * part) + i);
-      }
-    }
-    return order;
-  }();
-  const __m128i flips = _mm_set1_epi8(static_cast<char>(flip));
-  std::size_t done = 0;
-  for (; done + kReadable <= count; done += kColumns, to += kColumns * 9) {
-    const auto row = [&](std::size_t i) {
-      return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + (3 * done))), flips);
-    };
-    const __m128i r0 = row(0), r1 = row(1), r2 = row(2);
-#pragma GCC unroll 3
-    for (std::size_t part = 0; part < 3; ++part) {
-      const auto from = [&](__m128i bytes, std::size_t i) {
-        return _mm_shuffle_epi8(bytes, _mm_load_si128(reinterpret_cast<const __m128i*>(kOrder.index[part][i])));
-      };
-      const __m128i all = _mm_or_si128(_mm_or_si128(from(r0, 0), from(r1, 1)), from(r2, 2));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + (16 * part)), all);
-    }
-  }
-  return done;
-}
 
 /// 32 bytes of which the first `count` are kept.
 inline I first_bytes(I bytes, std::size_t count) {

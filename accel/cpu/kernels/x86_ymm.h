@@ -273,7 +273,7 @@ template <class Dot, int kVectors, int kRows>
 inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
   const RequantBlock& block = args.requant[channel / kBlockLanes];
   const std::size_t k_bytes = args.k_group_count * 4;
-  const std::byte* weights = args.weights + (channel * k_bytes);
+  const std::byte* weights = args.weights + (channel * k_bytes * args.segment_count);
   const std::uint8_t* rows[kRows];
   I sums[kVectors][kRows];
 #pragma GCC unroll 8
@@ -290,17 +290,22 @@ inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size
       for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm256_add_epi32(sums[v][r], offset);
     }
   }
-  for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
-    I w[kVectors];
+  const std::size_t segments_end = args.segment_count * args.segment_step;
+  std::size_t segment = 0;
+  do {
+    for (std::size_t k = segment; k < segment + k_bytes; k += 4, weights += kBlockLanes * 4) {
+      I w[kVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) w[v] = load(weights + (v * 32));
+      for (int v = 0; v < kVectors; ++v) w[v] = load(weights + (v * 32));
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const I a = broadcast_dword(rows[r] + k);
+      for (int r = 0; r < kRows; ++r) {
+        const I a = broadcast_dword(rows[r] + k);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) sums[v][r] = Dot::add(sums[v][r], a, w[v]);
+        for (int v = 0; v < kVectors; ++v) sums[v][r] = Dot::add(sums[v][r], a, w[v]);
+      }
     }
-  }
+    segment += args.segment_step;
+  } while (segment < segments_end);
   finish_tile_any<kVectors, kRows>(args, stage, sums, row, channel);
 }
 
@@ -309,8 +314,9 @@ template <class Dot>
 inline void gemm_single(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
   constexpr int kBlocks = 4;
   const std::size_t k_bytes = args.k_group_count * 4;
-  const std::size_t block_bytes = k_bytes * kBlockLanes;
-  const std::byte* weights = args.weights + (channel * k_bytes);
+  const std::size_t row_bytes = k_bytes * args.segment_count;
+  const std::size_t block_bytes = row_bytes * kBlockLanes;
+  const std::byte* weights = args.weights + (channel * row_bytes);
   const I offset = _mm256_set1_epi32(args.row_offsets != nullptr ? args.row_offsets[row] : 0);
   I sums[kBlocks][2][1];
 #pragma GCC unroll 4
@@ -319,12 +325,15 @@ inline void gemm_single(const GemmArgs& args, const StageVectors& stage, std::si
     sums[b][0][0] = _mm256_add_epi32(load(&block.bias[0]), offset);
     sums[b][1][0] = _mm256_add_epi32(load(&block.bias[8]), offset);
   }
-  for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
-    const I a = broadcast_dword(args.rows[row] + k);
+  for (std::size_t segment = 0; segment < args.segment_count; ++segment) {
+    const std::uint8_t* from = args.rows[row] + (segment * args.segment_step);
+    for (std::size_t k = 0; k < k_bytes; k += 4, weights += kBlockLanes * 4) {
+      const I a = broadcast_dword(from + k);
 #pragma GCC unroll 4
-    for (int b = 0; b < kBlocks; ++b) {
-      sums[b][0][0] = Dot::add(sums[b][0][0], a, load(weights + (b * block_bytes)));
-      sums[b][1][0] = Dot::add(sums[b][1][0], a, load(weights + (b * block_bytes) + 32));
+      for (int b = 0; b < kBlocks; ++b) {
+        sums[b][0][0] = Dot::add(sums[b][0][0], a, load(weights + (b * block_bytes)));
+        sums[b][1][0] = Dot::add(sums[b][1][0], a, load(weights + (b * block_bytes) + 32));
+      }
     }
   }
 #pragma GCC unroll 4

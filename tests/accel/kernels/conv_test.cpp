@@ -195,6 +195,18 @@ TEST_P(ConvTest, MoreThanOneBlock) {
   }
 }
 
+/// More weights than a second-level cache holds, rows a multiple of 4096 bytes long, windows of several pictures in one
+/// block.
+TEST_P(ConvTest, ManyWeights) {
+  Random random(8);
+  check({.in_h = 5, .in_w = 6, .in_c = 2048, .out_h = 5, .out_w = 6, .out_c = 264}, random_options(random), random);
+  ConvSpec s{.batch = 3, .in_h = 4, .in_w = 4, .in_c = 192, .out_h = 2, .out_w = 2, .out_c = 312};
+  s.kernel_h = s.kernel_w = 3;
+  s.stride_h = s.stride_w = 2;
+  s.pad_top = s.pad_left = 1;
+  check(s, random_options(random), random);
+}
+
 /// Sums at the largest magnitudes that int32 and the proofs of the fast forms allow.
 TEST_P(ConvTest, ExtremeValues) {
   Random random(6);
