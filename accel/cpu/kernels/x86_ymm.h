@@ -268,9 +268,33 @@ inline void finish_tile_any(const GemmArgs& args, const StageVectors& stage, I (
   }
 }
 
+/// The weights that are needed next, fetched into the second-level cache while tiles work: in every inference of all
+/// but small networks they come from the third level or from memory. Each tile of a column fetches its share, in steps
+/// of less than a line, spread over all its products (Zen 4, AVX2: ResNet-50 and MobileNetV2 2.5 % faster; where
+/// weights stay in the cache it cost 1 %, with 512 bits it gained nothing).
+struct WeightsAhead {
+  /// Layers with fewer weights are assumed to find them in the cache.
+  static constexpr std::size_t kLeastBytes = std::size_t{32} * 1024;
+  const std::byte* from = nullptr;
+  std::size_t step_bytes = 0, share_bytes = 0;
+  /// For a column of `tiles` tiles: the weights of the block after that at `channel`.
+  WeightsAhead(const GemmArgs& args, std::size_t channel, std::size_t tiles) {
+    const std::size_t row_groups = args.k_group_count * args.segment_count;
+    const std::size_t next = channel + kBlockLanes;
+    if (next >= args.channel_count || args.channel_count * row_groups * 4 < kLeastBytes) return;
+    from = args.weights + (next * row_groups * 4);
+    step_bytes = (kGroupBytes / static_cast<std::uint32_t>(tiles)) + 1;
+    share_bytes = step_bytes * row_groups;
+  }
+
+ private:
+  static constexpr std::uint32_t kGroupBytes = kBlockLanes * 4;
+};
+
 /// kRows pixels x kVectors * 8 channels.
 template <class Dot, int kVectors, int kRows>
-inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel) {
+inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel,
+                      const std::byte* ahead, std::size_t ahead_step) {
   const RequantBlock& block = args.requant[channel / kBlockLanes];
   const std::size_t k_bytes = args.k_group_count * 4;
   const std::byte* weights = args.weights + (channel * k_bytes * args.segment_count);
@@ -291,21 +315,32 @@ inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size
     }
   }
   const std::size_t segments_end = args.segment_count * args.segment_step;
-  std::size_t segment = 0;
-  do {
-    for (std::size_t k = segment; k < segment + k_bytes; k += 4, weights += kBlockLanes * 4) {
-      I w[kVectors];
+  const auto multiply = [&](auto fetch) __attribute__((always_inline)) {
+    std::size_t segment = 0;
+    do {
+      for (std::size_t k = segment; k < segment + k_bytes; k += 4, weights += kBlockLanes * 4) {
+        I w[kVectors];
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) w[v] = load(weights + (v * 32));
+        for (int v = 0; v < kVectors; ++v) w[v] = load(weights + (v * 32));
 #pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const I a = broadcast_dword(rows[r] + k);
+        for (int r = 0; r < kRows; ++r) {
+          const I a = broadcast_dword(rows[r] + k);
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) sums[v][r] = Dot::add(sums[v][r], a, w[v]);
+          for (int v = 0; v < kVectors; ++v) sums[v][r] = Dot::add(sums[v][r], a, w[v]);
+        }
+        if constexpr (fetch != 0) {
+          _mm_prefetch(ahead, _MM_HINT_T1);
+          ahead += ahead_step;
+        }
       }
-    }
-    segment += args.segment_step;
-  } while (segment < segments_end);
+      segment += args.segment_step;
+    } while (segment < segments_end);
+  };
+  if (ahead_step > 0) {
+    multiply(Number<1>{});
+  } else {
+    multiply(Number<0>{});
+  }
   finish_tile_any<kVectors, kRows>(args, stage, sums, row, channel);
 }
 
@@ -343,24 +378,26 @@ inline void gemm_single(const GemmArgs& args, const StageVectors& stage, std::si
 /// A tile of `count` <= kRows rows.
 template <class Dot, int kVectors, int kRows>
 inline void gemm_tile_of(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel,
-                         std::size_t count) {
+                         std::size_t count, const WeightsAhead& ahead) {
   if constexpr (kRows > 1) {
     if (count < static_cast<std::size_t>(kRows)) {
-      gemm_tile_of<Dot, kVectors, kRows - 1>(args, stage, row, channel, count);
+      gemm_tile_of<Dot, kVectors, kRows - 1>(args, stage, row, channel, count, ahead);
       return;
     }
   }
-  gemm_tile<Dot, kVectors, kRows>(args, stage, row, channel);
+  gemm_tile<Dot, kVectors, kRows>(args, stage, row, channel, ahead.from, ahead.step_bytes);
 }
 
 /// All rows of one block of channels. Rows are shared out evenly: 7 rows as 4 + 3, not 6 + 1, since few rows cannot
 /// hide the dot product's latency.
 template <class Dot, int kVectors, int kMaxRows>
 void gemm_column(const GemmArgs& args, const StageVectors& stage, std::size_t channel) {
+  const std::size_t tiles = (args.row_count + kMaxRows - 1) / kMaxRows;
+  WeightsAhead ahead(args, channel, tiles);
   std::size_t row = 0;
-  for (std::size_t tiles = (args.row_count + kMaxRows - 1) / kMaxRows; tiles > 0; --tiles) {
-    const std::size_t count = (args.row_count - row + tiles - 1) / tiles;
-    gemm_tile_of<Dot, kVectors, kMaxRows>(args, stage, row, channel, count);
+  for (std::size_t left = tiles; left > 0; --left, ahead.from += ahead.share_bytes) {
+    const std::size_t count = (args.row_count - row + left - 1) / left;
+    gemm_tile_of<Dot, kVectors, kMaxRows>(args, stage, row, channel, count, ahead);
     row += count;
   }
 }
