@@ -9,6 +9,7 @@
 #include "accel/cpu/kernels/pieces.h"
 #include "accel/cpu/kernels/requant.h"
 #include "accel/cpu/kernels/requant_pack.h"
+#include "accel/cpu/kernels/window_maximum.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -121,6 +122,11 @@ std::unique_ptr<BinaryKernel> make_product(const ProductSpec& spec, Level level)
   const auto stage = choose_stage(one_channel, kBounds);
   if (isa.product == nullptr || !stage) return std::make_unique<PlainProduct>(spec);
   return std::make_unique<VectorProduct>(spec, isa, *stage);
+}
+
+MaximumFunction window_maximum(Level level) {
+  const MaximumFunction fast = elementwise_isa(level).maximum;
+  return fast != nullptr ? fast : window_maximum_bytes<1>;
 }
 
 }  // namespace wayside::accel::cpu

@@ -87,6 +87,7 @@ struct ElementwiseIsa {
   void (*linear_sum)(const LinearSumArgs& args) = nullptr;
   void (*table_sum)(const TableSumArgs& args) = nullptr;
   void (*product)(const ProductArgs& args) = nullptr;
+  MaximumFunction maximum = nullptr;
 };
 
 /// The best of this build and processor that `level` allows.

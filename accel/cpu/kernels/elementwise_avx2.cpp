@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Elementwise loops for AVX2: table lookup by shuffles, sums by 16-bit products or gathered tables, products.
 #include "accel/cpu/kernels/elementwise.h"
+#include "accel/cpu/kernels/window_maximum.h"
 #include "accel/cpu/kernels/x86_ymm.h"
 
 namespace wayside::accel::cpu {
@@ -147,7 +148,11 @@ void product(const ProductArgs& args) {
 }  // namespace
 
 ElementwiseIsa elementwise_avx2() {
-  return {.lookup = lookup, .linear_sum = linear_sum, .table_sum = table_sum, .product = product};
+  return {.lookup = lookup,
+          .linear_sum = linear_sum,
+          .table_sum = table_sum,
+          .product = product,
+          .maximum = window_maximum_bytes<32>};
 }
 
 }  // namespace wayside::accel::cpu

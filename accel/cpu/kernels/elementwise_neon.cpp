@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Elementwise loops for NEON: table lookup, sums by 16-bit products or by table, products.
+#include "accel/cpu/kernels/arm_requant.h"
 #include "accel/cpu/kernels/elementwise.h"
+#include "accel/cpu/kernels/window_maximum.h"
 
 #include <arm_neon.h>
 
 #include <cstring>
-
-#include "accel/cpu/kernels/arm_requant.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -147,7 +147,11 @@ void product(const ProductArgs& args) {
 }  // namespace
 
 ElementwiseIsa elementwise_neon() {
-  return {.lookup = lookup, .linear_sum = linear_sum, .table_sum = table_sum, .product = product};
+  return {.lookup = lookup,
+          .linear_sum = linear_sum,
+          .table_sum = table_sum,
+          .product = product,
+          .maximum = window_maximum_bytes<16>};
 }
 
 }  // namespace wayside::accel::cpu

@@ -129,4 +129,18 @@ class LookupKernel {
 
 std::unique_ptr<LookupKernel> make_lookup(const std::array<std::uint8_t, 256>& answers, Level level);
 
+/// out[i] = clamp(max over y < rows, x < columns of in[y*row_step + x*column_step + i]), i in [0, count): one output
+/// pixel of a maximum pool. `out` overlaps no input.
+struct MaximumArgs {
+  const std::uint8_t* in = nullptr;
+  std::uint8_t* out = nullptr;
+  std::size_t count = 0, rows = 1, columns = 1, row_step = 0, column_step = 0;
+  bool is_unsigned = false;
+  std::int32_t clamp_min = -128, clamp_max = 127;
+};
+
+/// Reads and writes nothing beyond `count` bytes. Never null.
+using MaximumFunction = void (*)(const MaximumArgs&);
+[[nodiscard]] MaximumFunction window_maximum(Level level);
+
 }  // namespace wayside::accel::cpu

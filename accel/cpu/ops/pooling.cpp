@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "accel/cpu/kernels/kernels.h"
 #include "accel/cpu/ops/ops.h"
 #include "accel/cpu/thread_pool.h"
 
@@ -26,66 +27,45 @@ Span window_span(std::int32_t position, std::int32_t stride, std::int32_t pad, s
   return {.begin = std::max(origin, 0), .end = std::min(origin + window, size)};
 }
 
-/// What is kept of a window's channel, from its first value on.
-struct Mean {
-  template <class T>
-  using State = std::int32_t;
-  static void add(std::int32_t& sum, std::int32_t x) { sum += x; }
-  /// Nearest, halves away from zero.
-  static std::int32_t result(std::int32_t sum, std::int32_t count) {
-    return sum > 0 ? (sum + (count / 2)) / count : (sum - (count / 2)) / count;
-  }
-};
+/// Nearest, halves away from zero.
+std::int32_t rounded_mean(std::int32_t sum, std::int32_t count) {
+  return sum > 0 ? (sum + (count / 2)) / count : (sum - (count / 2)) / count;
+}
 
-struct Maximum {
-  template <class T>
-  using State = T;  // as narrow as the input: more of them in a vector
-  template <class T>
-  static void add(T& largest, T x) {
-    largest = largest < x ? x : largest;
-  }
-  static std::int32_t result(std::int32_t largest, std::int32_t /*count*/) { return largest; }
-};
-
-/// One output pixel; in blocks of channels so that the innermost loops run along memory.
-template <class T, class Accumulator>
-void pool_pixel(const Pool& pool, const T* picture, Span rows, Span columns, T* out) {
+/// One output pixel's means; in blocks of channels so that the innermost loops run along memory.
+template <class T>
+void mean_pixel(const Pool& pool, const T* picture, Span rows, Span columns, T* out) {
   constexpr std::int32_t kBlock = 64;
   const std::int32_t count = (rows.end - rows.begin) * (columns.end - columns.begin);
   for (std::int32_t first = 0; first < pool.channels; first += kBlock) {
     const std::int32_t width = std::min(kBlock, pool.channels - first);
-    typename Accumulator::template State<T> states[kBlock] = {};
-    const auto pixel_at = [&](std::int32_t y, std::int32_t x) {
-      return picture + ((static_cast<std::size_t>(y) * pool.in_w + x) * pool.channels) + first;
-    };
-    const T* corner = pixel_at(rows.begin, columns.begin);
-    for (std::int32_t c = 0; c < width; ++c) states[c] = corner[c];
+    std::int32_t sums[kBlock] = {};
     for (std::int32_t y = rows.begin; y < rows.end; ++y) {
-      for (std::int32_t x = columns.begin + (y == rows.begin ? 1 : 0); x < columns.end; ++x) {
-        const T* pixel = pixel_at(y, x);
+      for (std::int32_t x = columns.begin; x < columns.end; ++x) {
+        const T* pixel = picture + ((static_cast<std::size_t>(y) * pool.in_w + x) * pool.channels) + first;
         if (width == kBlock) {
-          for (std::int32_t c = 0; c < kBlock; ++c) Accumulator::add(states[c], pixel[c]);
+          for (std::int32_t c = 0; c < kBlock; ++c) sums[c] += pixel[c];
         } else {
-          for (std::int32_t c = 0; c < width; ++c) Accumulator::add(states[c], pixel[c]);
+          for (std::int32_t c = 0; c < width; ++c) sums[c] += pixel[c];
         }
       }
     }
     for (std::int32_t c = 0; c < width; ++c) {
-      out[first + c] = static_cast<T>(pool.range.clamp(Accumulator::result(states[c], count)));
+      out[first + c] = static_cast<T>(pool.range.clamp(rounded_mean(sums[c], count)));
     }
   }
 }
 
-template <class T, class Accumulator>
-void pool_row(const Pool& pool, const T* in, T* out, std::size_t row) {
+/// body(picture, rows, columns, out) for each pixel of one output row; pointers are to bytes.
+template <class Body>
+void for_each_window(const Pool& pool, const std::uint8_t* in, std::uint8_t* out, std::size_t row, const Body& body) {
   const auto n = row / static_cast<std::size_t>(pool.out_h);
   const auto y = static_cast<std::int32_t>(row % static_cast<std::size_t>(pool.out_h));
-  const T* picture = in + (n * pool.in_h * pool.in_w * pool.channels);
-  T* to = out + (row * pool.out_w * pool.channels);
+  const std::uint8_t* picture = in + (n * pool.in_h * pool.in_w * pool.channels);
+  std::uint8_t* to = out + (row * pool.out_w * pool.channels);
   const Span rows = window_span(y, pool.stride_h, pool.pad_top, pool.window_h, pool.in_h);
-  for (std::int32_t x = 0; x < pool.out_w; ++x) {
-    const Span columns = window_span(x, pool.stride_w, pool.pad_left, pool.window_w, pool.in_w);
-    pool_pixel<T, Accumulator>(pool, picture, rows, columns, to + (static_cast<std::size_t>(x) * pool.channels));
+  for (std::int32_t x = 0; x < pool.out_w; ++x, to += pool.channels) {
+    body(picture, rows, window_span(x, pool.stride_w, pool.pad_left, pool.window_w, pool.in_w), to);
   }
 }
 
@@ -121,24 +101,16 @@ Result<Pool> check_pool(const NodeView& node) {
               .range = activation_range(options.activation, out.type, out.quantization)};
 }
 
-template <class Accumulator>
-Result<PreparedOp> prepare_pool(const NodeView& node) {
-  WAYSIDE_TRY(const Pool pool, check_pool(node));
-  // 2^31 / 256: beyond, a sum over one window might leave int32.
-  constexpr std::int64_t kMaxWindowSize = 8'388'608;
-  if (std::int64_t{std::min(pool.window_h, pool.in_h)} * std::min(pool.window_w, pool.in_w) > kMaxWindowSize) {
-    return NodeView::unsupported("window {}x{}", pool.window_h, pool.window_w);
-  }
+/// `body` as of for_each_window.
+template <class Body>
+PreparedOp pool_operator(const Pool& pool, const Body& body) {
   PreparedOp prepared;
   prepared.reads.push_back(0);
-  with_8bit(node.output().type, [&](auto element) {
-    using T = decltype(element);
-    prepared.op = make_operator([pool](const RunContext& context) {
-      const T* in = context.input<T>(0);
-      T* out = context.output<T>();
-      context.pool.for_each(static_cast<std::size_t>(pool.batch) * pool.out_h,
-                            [&](std::size_t row, unsigned) { pool_row<T, Accumulator>(pool, in, out, row); });
-    });
+  prepared.op = make_operator([pool, body](const RunContext& context) {
+    const auto* in = context.input<std::uint8_t>(0);
+    auto* out = context.output<std::uint8_t>();
+    context.pool.for_each(static_cast<std::size_t>(pool.batch) * pool.out_h,
+                          [&](std::size_t row, unsigned) { for_each_window(pool, in, out, row, body); });
   });
   return prepared;
 }
@@ -147,9 +119,40 @@ Result<PreparedOp> prepare_pool(const NodeView& node) {
 
 /// out[n,y,x,c] = clamp(round(mean of in[n,v,u,c] over the part of the window inside the picture)), in the same
 /// quantisation. Source: reference/integer_ops/pooling.h, reference/pooling.h.
-Result<PreparedOp> prepare_average_pool(const NodeView& node) { return prepare_pool<Mean>(node); }
+Result<PreparedOp> prepare_average_pool(const NodeView& node) {
+  WAYSIDE_TRY(const Pool pool, check_pool(node));
+  // 2^31 / 256: beyond, a sum over one window might leave int32.
+  constexpr std::int64_t kMaxWindowSize = 8'388'608;
+  if (std::int64_t{std::min(pool.window_h, pool.in_h)} * std::min(pool.window_w, pool.in_w) > kMaxWindowSize) {
+    return NodeView::unsupported("window {}x{}", pool.window_h, pool.window_w);
+  }
+  return with_8bit(node.output().type, [&](auto element) {
+    using T = decltype(element);
+    return pool_operator(pool, [pool](const std::uint8_t* picture, Span rows, Span columns, std::uint8_t* out) {
+      mean_pixel(pool, reinterpret_cast<const T*>(picture), rows, columns, reinterpret_cast<T*>(out));
+    });
+  });
+}
 
 /// out[n,y,x,c] = clamp(max of in[n,v,u,c] over the window).
-Result<PreparedOp> prepare_max_pool(const NodeView& node) { return prepare_pool<Maximum>(node); }
+Result<PreparedOp> prepare_max_pool(const NodeView& node) {
+  WAYSIDE_TRY(const Pool pool, check_pool(node));
+  const auto channels = static_cast<std::size_t>(pool.channels);
+  const MaximumArgs shape{.count = channels,
+                          .row_step = pool.in_w * channels,
+                          .column_step = channels,
+                          .is_unsigned = node.output().type == DType::u8,
+                          .clamp_min = pool.range.min,
+                          .clamp_max = pool.range.max};
+  return pool_operator(pool, [shape, maximum = window_maximum(node.level())](const std::uint8_t* picture, Span rows,
+                                                                             Span columns, std::uint8_t* out) {
+    MaximumArgs args = shape;
+    args.in = picture + (rows.begin * shape.row_step) + (columns.begin * shape.column_step);
+    args.out = out;
+    args.rows = static_cast<std::size_t>(rows.end - rows.begin);
+    args.columns = static_cast<std::size_t>(columns.end - columns.begin);
+    maximum(args);
+  });
+}
 
 }  // namespace wayside::accel::cpu::ops

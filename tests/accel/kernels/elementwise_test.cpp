@@ -171,5 +171,40 @@ TEST_F(Elementwise, LookupsAnswerFromTheTable) {
   }
 }
 
+/// All counts up to two vectors and more, at odd addresses; the input is exactly as long as what may be read.
+TEST(WindowMaximum, EveryLevelLikeThePlainLoop) {
+  std::mt19937 random(kSeed);
+  for (const Level level : kFastLevels) {
+    if (!level_supported(level)) continue;
+    for (std::size_t count = 1; count <= 140; ++count) {
+      MaximumArgs args{.count = count, .rows = 1 + (random() % 5), .columns = 1 + (random() % 5)};
+      args.column_step = count + (random() % 3);
+      args.row_step = args.columns * args.column_step;
+      args.is_unsigned = random() % 2 == 0;
+      args.clamp_min = args.is_unsigned ? 3 : -120;
+      args.clamp_max = args.clamp_min + 240;
+      Bytes in(((args.rows - 1) * args.row_step) + ((args.columns - 1) * args.column_step) + count);
+      for (auto& byte : in) byte = static_cast<std::uint8_t>(random());
+      Bytes wanted(count), got(count);
+      args.in = in.data();
+      args.out = wanted.data();
+      window_maximum(Level::reference)(args);
+      args.out = got.data();
+      window_maximum(level)(args);
+      ASSERT_EQ(got, wanted) << to_string(level) << " count " << count << " seed " << kSeed;
+      const auto value = [&](std::uint8_t byte) {
+        return args.is_unsigned ? int{byte} : int{static_cast<std::int8_t>(byte)};
+      };
+      int largest = args.clamp_min;
+      for (std::size_t y = 0; y < args.rows; ++y) {
+        for (std::size_t x = 0; x < args.columns; ++x) {
+          largest = std::max(largest, value(in[(y * args.row_step) + (x * args.column_step)]));
+        }
+      }
+      ASSERT_EQ(value(got[0]), std::min(largest, args.clamp_max)) << to_string(level) << " seed " << kSeed;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace wayside::accel::cpu
