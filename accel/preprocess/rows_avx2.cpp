@@ -163,41 +163,54 @@ void cells(const CellJob& job, std::uint8_t* out) {
   average_cells<1>(job, done, out);
 }
 
+template <unsigned Rows>
 std::uint32_t pairs_of_1(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
-  const __m256i byte = _mm256_set1_epi16(255), zero = _mm256_setzero_si256();
+  const __m256i byte = _mm256_set1_epi16(255);
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
-    prefetch_next<0>(job, 2ULL * cell);
-    __m256i a0 = zero, a1 = zero, b0 = zero, b1 = zero;
-    for (const auto* row : job.rows) {
-      const __m256i low = load(row + 2ULL * cell), high = load(row + 2ULL * cell + 32);
+    prefetch_next<Rows>(job, 2ULL * cell);
+    const auto* top = job.rows[0] + 2ULL * cell;
+    __m256i low = load(top), high = load(top + 32);
+    __m256i a0 = _mm256_and_si256(low, byte), a1 = _mm256_and_si256(high, byte);
+    __m256i b0 = _mm256_srli_epi16(low, 8), b1 = _mm256_srli_epi16(high, 8);
+    for (std::size_t r = 1; r < row_count<Rows>(job); ++r) {
+      low = load(job.rows[r] + 2ULL * cell);
+      high = load(job.rows[r] + 2ULL * cell + 32);
       a0 = _mm256_add_epi16(a0, _mm256_and_si256(low, byte));
       a1 = _mm256_add_epi16(a1, _mm256_and_si256(high, byte));
       b0 = _mm256_add_epi16(b0, _mm256_srli_epi16(low, 8));
       b1 = _mm256_add_epi16(b1, _mm256_srli_epi16(high, 8));
     }
-    const __m256i a = _mm256_packus_epi16(mean.of16(a0), mean.of16(a1));
-    const __m256i b = _mm256_packus_epi16(mean.of16(b0), mean.of16(b1));
-    store(first + cell, _mm256_permute4x64_epi64(a, 0xD8));
-    store(second + cell, _mm256_permute4x64_epi64(b, 0xD8));
+    if constexpr (Rows != 1) {
+      a0 = mean.of16(a0);
+      a1 = mean.of16(a1);
+      b0 = mean.of16(b0);
+      b1 = mean.of16(b1);
+    }
+    store(first + cell, _mm256_permute4x64_epi64(_mm256_packus_epi16(a0, a1), 0xD8));
+    store(second + cell, _mm256_permute4x64_epi64(_mm256_packus_epi16(b0, b1), 0xD8));
   }
   return cell;
 }
 
+template <unsigned Rows>
 std::uint32_t pairs_of_2(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
   // Within 16 bytes: the 8 of the first component, then the 8 of the second.
   const __m256i split =
       _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
   const __m256i order = _mm256_setr_epi32(0, 4, 2, 6, 1, 5, 3, 7);
   const __m256i ones = _mm256_set1_epi8(1);
+  const auto sums = [&](std::size_t row, std::size_t at) {
+    return _mm256_maddubs_epi16(_mm256_shuffle_epi8(load(job.rows[row] + at), split), ones);
+  };
   std::uint32_t cell = 0;
   for (; cell + 16 <= job.cell_count; cell += 16) {
-    prefetch_next<0>(job, 4ULL * cell);
-    __m256i low = _mm256_setzero_si256(), high = low;
-    for (const auto* row : job.rows) {
-      const auto* at = row + 4ULL * cell;
-      low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_shuffle_epi8(load(at), split), ones));
-      high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_shuffle_epi8(load(at + 32), split), ones));
+    const std::size_t at = 4ULL * cell;
+    prefetch_next<Rows>(job, at);
+    __m256i low = sums(0, at), high = sums(0, at + 32);
+    for (std::size_t r = 1; r < row_count<Rows>(job); ++r) {
+      low = _mm256_add_epi16(low, sums(r, at));
+      high = _mm256_add_epi16(high, sums(r, at + 32));
     }
     const __m256i both = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(mean.of16(low), mean.of16(high)), order);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(first + cell), _mm256_castsi256_si128(both));
@@ -234,14 +247,23 @@ std::uint32_t pairs_of_8_or_more(const CellJob& job, const Mean& mean, std::uint
   return job.cell_count;
 }
 
+template <unsigned Rows>
+std::uint32_t pairs_of(const CellJob& job, const Mean& mean, std::uint8_t* first, std::uint8_t* second) {
+  switch (job.factor_x) {
+    case 1: return pairs_of_1<Rows>(job, mean, first, second);
+    case 2: return pairs_of_2<Rows>(job, mean, first, second);
+    case 4: return pairs_of_4(job, mean, first, second);
+    default: return pairs_of_8_or_more(job, mean, first, second);
+  }
+}
+
 void cell_pairs(const CellJob& job, std::uint8_t* first, std::uint8_t* second) {
   const Mean mean(static_cast<std::uint32_t>(job.rows.size()) * job.factor_x);
   std::uint32_t done = 0;
-  switch (job.factor_x) {
-    case 1: done = pairs_of_1(job, mean, first, second); break;
-    case 2: done = pairs_of_2(job, mean, first, second); break;
-    case 4: done = pairs_of_4(job, mean, first, second); break;
-    default: done = pairs_of_8_or_more(job, mean, first, second); break;
+  switch (job.rows.size()) {
+    case 1: done = pairs_of<1>(job, mean, first, second); break;
+    case 2: done = pairs_of<2>(job, mean, first, second); break;
+    default: done = pairs_of<0>(job, mean, first, second); break;
   }
   if (done == job.cell_count) return;
   std::array<const std::uint8_t*, kMaxCellPx> next;
