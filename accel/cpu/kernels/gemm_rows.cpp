@@ -241,8 +241,9 @@ void GemmRows::fill_strip(const std::uint8_t* in, std::size_t unit, std::uint8_t
     const std::int32_t y = first_y + (i * s.dilation_h);
     return y < 0 || y >= s.in_h ? nullptr : picture + (static_cast<std::size_t>(y) * row_bytes);
   };
-  const bool is_rgb = s.in_c == 3 && s.kernel_h == 3 && row_of(0) && row_of(1) && row_of(2);
-  const bool convert_later = isa_.element_bytes == 2 || (flip_ != 0 && !is_rgb);
+  const bool three_rows = (s.in_c == 1 || s.in_c == 3) && s.kernel_h == 3 && row_of(0) != nullptr &&
+                          row_of(1) != nullptr && row_of(2) != nullptr;
+  const bool convert_later = isa_.element_bytes == 2 || (flip_ != 0 && !three_rows);
   const std::uint8_t flip = convert_later ? 0 : flip_;
   std::uint8_t* bytes = isa_.element_bytes == 1 ? to : raw;
   const std::size_t before = std::min<std::size_t>(s.pad_left, strip_columns_);
@@ -251,11 +252,13 @@ void GemmRows::fill_strip(const std::uint8_t* in, std::size_t unit, std::uint8_t
   std::uint8_t* last = first + (inside * column_bytes);
   std::memset(bytes, zero_byte_ ^ flip, before * column_bytes);
   std::memset(last, zero_byte_ ^ flip, bytes + strip_elements_ - last);
-  if (is_rgb) {
+  if (three_rows) {
     const std::uint8_t* rows[3] = {row_of(0), row_of(1), row_of(2)};
-    const std::size_t done = isa_.rgb_columns != nullptr ? isa_.rgb_columns(first, rows, inside, flip) : 0;
+    const auto vectors = s.in_c == 1 ? isa_.gray_columns : isa_.rgb_columns;
+    const std::size_t done = vectors != nullptr ? vectors(first, rows, inside, flip) : 0;
     for (const std::uint8_t*& row : rows) row += done * in_c;
-    copy_rgb_columns(first + (done * column_bytes), {rows[0], rows[1], rows[2]}, inside - done, flip);
+    const auto rest = s.in_c == 1 ? copy_three_rows<1> : copy_three_rows<3>;
+    rest(first + (done * column_bytes), {rows[0], rows[1], rows[2]}, inside - done, flip);
   } else {
     for (std::int32_t i = 0; i < s.kernel_h; ++i) {
       const std::uint8_t* row = row_of(i);

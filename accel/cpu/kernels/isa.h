@@ -148,9 +148,11 @@ struct Isa {
   /// Activations to k_group elements: element_bytes 1: byte ^ flip; 2: (byte ^ flip) - zero_point.
   void (*convert)(std::uint8_t* to, const std::uint8_t* from, std::size_t count, std::uint8_t flip,
                   std::int16_t zero_point) = nullptr;
-  /// The first columns of copy_rgb_columns (spec_math.h); the answer is how many. May be null.
+  /// The first columns of copy_three_rows<3> (spec_math.h); the answer is how many. May be null.
   std::size_t (*rgb_columns)(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
                              std::uint8_t flip) = nullptr;
+  std::size_t (*gray_columns)(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
+                              std::uint8_t flip) = nullptr;  ///< the same for pixels of one byte
   bool (*float_is_exact)(const FloatProof& proof) = nullptr;
   /// sums[m] = scale * sum of the first byte_count bytes of rows[m]; null where element_bytes is 2. With `slack`, 31
   /// bytes after them may be read.

@@ -135,24 +135,30 @@ void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, s
   }
 }
 
-void copy_rgb_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count, std::uint8_t flip) {
-  constexpr std::size_t kPixelBytes = 3;
+template <std::size_t kPixelBytes>
+void copy_three_rows(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count, std::uint8_t flip) {
   const std::uint32_t flips = flip * 0x01010101U;
   std::size_t offset = 0;
-  // Four bytes a pixel: the fourth is overwritten by what comes next. The last pixel is left to exact copies.
+  // Four bytes a pixel of three: the fourth is overwritten by what comes next. The last pixel is left to exact copies.
+  if constexpr (kPixelBytes == 3) {
 #pragma GCC unroll 4
-  for (; count > 1; --count, offset += kPixelBytes, to += 3 * kPixelBytes) {
-    for (std::size_t i = 0; i < 3; ++i) {
-      std::uint32_t pixel = 0;
-      std::memcpy(&pixel, rows[i] + offset, sizeof pixel);
-      pixel ^= flips;
-      std::memcpy(to + (i * kPixelBytes), &pixel, sizeof pixel);
+    for (; count > 1; --count, offset += kPixelBytes, to += 3 * kPixelBytes) {
+      for (std::size_t i = 0; i < 3; ++i) {
+        std::uint32_t pixel = 0;
+        std::memcpy(&pixel, rows[i] + offset, sizeof pixel);
+        pixel ^= flips;
+        std::memcpy(to + (i * kPixelBytes), &pixel, sizeof pixel);
+      }
     }
   }
-  for (std::size_t i = 0; i < 3 * kPixelBytes * count; ++i) {
-    to[i] = rows[i / kPixelBytes][offset + (i % kPixelBytes)] ^ flip;
+  for (; count > 0; --count, offset += kPixelBytes) {
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t c = 0; c < kPixelBytes; ++c) *to++ = rows[i][offset + c] ^ flip;
+    }
   }
 }
+template void copy_three_rows<1>(std::uint8_t*, const std::uint8_t* const (&)[3], std::size_t, std::uint8_t);
+template void copy_three_rows<3>(std::uint8_t*, const std::uint8_t* const (&)[3], std::size_t, std::uint8_t);
 
 void fill_every(std::uint8_t* to, std::uint8_t value, std::size_t bytes, std::size_t count, std::size_t step) {
   for (; count > 0; --count, to += step) std::memset(to, value, bytes);

@@ -91,8 +91,9 @@ class OutputTable {
 
 /// count pieces of `bytes` bytes, contiguous at `from`, written every `step` bytes.
 void copy_every(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes, std::size_t count, std::size_t step);
-/// copy_every for three rows of three-channel pixels at once, each byte xored with `flip`: columns of nine bytes.
-void copy_rgb_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count, std::uint8_t flip);
+/// copy_every for three rows of pixels of kPixelBytes (1 or 3) at once, each byte xored with `flip`.
+template <std::size_t kPixelBytes>
+void copy_three_rows(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count, std::uint8_t flip);
 /// The same with one value.
 void fill_every(std::uint8_t* to, std::uint8_t value, std::size_t bytes, std::size_t count, std::size_t step);
 

@@ -29,32 +29,37 @@ void replace_bytes(std::uint8_t* bytes, std::size_t count, const std::uint8_t* t
   for (; i < count; ++i) bytes[i] = table[bytes[i]];
 }
 
-/// Which byte of 16 of row `row` (five pixels of three) lies at byte `at` of five columns of three rows; negative where
-/// another row's lies there.
-constexpr char rgb_source(std::size_t row, std::size_t at) {
-  return static_cast<char>(at % 9 / 3 == row && at < 45 ? (at / 9 * 3) + (at % 3) : 0x80);
+/// Which byte of 16 of row `row` lies at byte `at` of columns of three rows of pixels of kPixelBytes; negative where
+/// another row's lies there. Sixteen bytes hold 16 / kPixelBytes whole pixels.
+template <std::size_t kPixelBytes>
+constexpr char column_source(std::size_t row, std::size_t at) {
+  constexpr std::size_t kColumnBytes = 3 * kPixelBytes, kColumns = 16 / kPixelBytes;
+  const bool here = at % kColumnBytes / kPixelBytes == row && at < kColumns * kColumnBytes;
+  return static_cast<char>(here ? (at / kColumnBytes * kPixelBytes) + (at % kPixelBytes) : 0x80);
 }
 
-/// Five columns at a time, as long as 16 bytes of a row may be read.
-inline std::size_t rgb_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
-                               std::uint8_t flip) {
-  constexpr std::size_t kColumns = 5, kReadable = 6;
+/// Five columns of RGB or sixteen of gray at a time, as long as 16 bytes of a row may be read.
+template <std::size_t kPixelBytes>
+std::size_t three_row_columns(std::uint8_t* to, const std::uint8_t* const (&rows)[3], std::size_t count,
+                              std::uint8_t flip) {
+  constexpr std::size_t kColumns = 16 / kPixelBytes, kReadable = (15 / kPixelBytes) + 1;
   alignas(16) static constexpr auto kOrder = [] {
     struct {
       char index[3][3][16];
     } order{};
     for (std::size_t part = 0; part < 3; ++part) {
       for (std::size_t row = 0; row < 3; ++row) {
-        for (std::size_t i = 0; i < 16; ++i) order.index[part][row][i] = rgb_source(row, (16 * part) + i);
+        for (std::size_t i = 0; i < 16; ++i)
+          order.index[part][row][i] = column_source<kPixelBytes>(row, (16 * part) + i);
       }
     }
     return order;
   }();
   const __m128i flips = _mm_set1_epi8(static_cast<char>(flip));
   std::size_t done = 0;
-  for (; done + kReadable <= count; done += kColumns, to += kColumns * 9) {
+  for (; done + kReadable <= count; done += kColumns, to += kColumns * 3 * kPixelBytes) {
     const auto row = [&](std::size_t i) {
-      return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + (3 * done))), flips);
+      return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + (kPixelBytes * done))), flips);
     };
     const __m128i r0 = row(0), r1 = row(1), r2 = row(2);
 #pragma GCC unroll 3
@@ -142,7 +147,8 @@ inline Isa make_base_isa(Level level, std::size_t element_bytes, std::size_t dep
   for (std::size_t lane = 0; lane < kStripLanes; ++lane) isa.depthwise_channel[lane] = wide_channel(lane);
   isa.float_is_exact = float_is_exact;
   isa.replace_bytes = replace_bytes;
-  isa.rgb_columns = rgb_columns;
+  isa.gray_columns = three_row_columns<1>;
+  isa.rgb_columns = three_row_columns<3>;
   return isa;
 }
 
