@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #include <vector>
 
+#include "accel/cpu/kernels/bilinear.h"
 #include "accel/cpu/ops/ops.h"
+#include "accel/cpu/thread_pool.h"
 
 namespace wayside::accel::cpu::ops {
 namespace {
@@ -47,21 +50,20 @@ std::vector<std::int32_t> nearest_positions(const OpOptions& options, std::int32
   return positions;
 }
 
-constexpr std::int32_t kUnit = 1 << 10;  // fixed-point 1 of the positions of i8
+constexpr std::int32_t kUnit = 1 << kBilinearBits;  // fixed-point 1 of the positions of i8
 
-/// One output row or column: its two neighbours and the weight of the second.
-template <class Weight>
-struct Tap {
+/// One output row or column of u8: its two neighbours and the weight of the second.
+struct FloatTap {
   std::int32_t first = 0, second = 0;
-  Weight weight{};  // i8: units of 1 / kUnit; u8: float
+  float weight = 0;
 };
 
 /// Source: reference/resize_bilinear.h ResizeBilinearInteger.
-std::vector<Tap<std::int32_t>> fixed_taps(const OpOptions& options, std::int32_t in, std::int32_t out) {
+std::vector<BilinearTap> fixed_taps(const OpOptions& options, std::int32_t in, std::int32_t out) {
   const bool align = options.align_corners && out > 1;
   const std::int64_t num = align ? in - 1 : in, den = align ? out - 1 : out;
   const std::int64_t scale = (num * kUnit + den / 2) / den;
-  std::vector<Tap<std::int32_t>> taps;
+  std::vector<BilinearTap> taps;
   for (std::int32_t i = 0; i < out; ++i) {
     const std::int64_t at = i * scale + (options.half_pixel_centers ? scale / 2 - kUnit / 2 : 0);
     // A rounded-up scale may point past the last element on very long sides; the reference reads there.
@@ -75,11 +77,11 @@ std::vector<Tap<std::int32_t>> fixed_taps(const OpOptions& options, std::int32_t
 }
 
 /// Source: reference/resize_bilinear.h ResizeBilinear (float positions).
-std::vector<Tap<float>> float_taps(const OpOptions& options, std::int32_t in, std::int32_t out) {
+std::vector<FloatTap> float_taps(const OpOptions& options, std::int32_t in, std::int32_t out) {
   const bool align = options.align_corners && out > 1;
   const float scale = align ? static_cast<float>(in - 1) / static_cast<float>(out - 1)
                             : static_cast<float>(in) / static_cast<float>(out);
-  std::vector<Tap<float>> taps;
+  std::vector<FloatTap> taps;
   for (std::int32_t i = 0; i < out; ++i) {
     const auto value = static_cast<float>(i);
     const float at = options.half_pixel_centers ? ((value + 0.5F) * scale) - 0.5F : value * scale;
@@ -90,14 +92,6 @@ std::vector<Tap<float>> float_taps(const OpOptions& options, std::int32_t in, st
   return taps;
 }
 
-/// i8: fixed point, rounded half away from zero.
-std::int8_t blend(std::int8_t a, std::int8_t b, std::int8_t c, std::int8_t d, std::int32_t y, std::int32_t x) {
-  const std::int64_t sum = std::int64_t{a} * (kUnit - y) * (kUnit - x) + std::int64_t{c} * y * (kUnit - x) +
-                           std::int64_t{b} * (kUnit - y) * x + std::int64_t{d} * y * x;
-  constexpr std::int64_t kOne = std::int64_t{kUnit} * kUnit;
-  return static_cast<std::int8_t>((sum + (sum > 0 ? kOne / 2 : -kOne / 2)) / kOne);
-}
-
 /// u8: float, in the reference's order of additions.
 std::uint8_t blend(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, float y, float x) {
   const float sum = static_cast<float>(a) * (1 - y) * (1 - x) + static_cast<float>(c) * y * (1 - x) +
@@ -105,30 +99,52 @@ std::uint8_t blend(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t 
   return static_cast<std::uint8_t>(sum);
 }
 
-template <class T, class Weight>
-struct Bilinear {
+struct FloatBilinear {
   Geometry geometry;
-  std::vector<Tap<Weight>> rows, columns;
+  std::vector<FloatTap> rows, columns;
   void operator()(const RunContext& context) const {
     const auto& g = geometry;
-    const T* in = context.input<T>(0);
-    T* out = context.output<T>();
-    for (std::int32_t n = 0; n < g.batch; ++n) {
-      const T* picture = in + (static_cast<std::size_t>(n) * g.in_h * g.in_w * g.channels);
-      for (const auto& row : rows) {
-        for (const auto& column : columns) {
-          const auto pixel = [&](std::int32_t y, std::int32_t x) {
-            return picture + ((static_cast<std::size_t>(y) * g.in_w + x) * g.channels);
-          };
-          const T* a = pixel(row.first, column.first);
-          const T* b = pixel(row.first, column.second);
-          const T* c = pixel(row.second, column.first);
-          const T* d = pixel(row.second, column.second);
-          for (std::int32_t i = 0; i < g.channels; ++i)
-            *out++ = blend(a[i], b[i], c[i], d[i], row.weight, column.weight);
+    const std::size_t row_bytes = static_cast<std::size_t>(g.in_w) * g.channels;
+    const std::size_t out_row_bytes = columns.size() * g.channels;
+    context.pool.for_each(static_cast<std::size_t>(g.batch) * g.out_h, [&](std::size_t number, unsigned) {
+      const FloatTap& row = rows[number % g.out_h];
+      const auto* picture = context.input<std::uint8_t>(0) + (number / g.out_h * g.in_h * row_bytes);
+      const std::uint8_t* top = picture + (row.first * row_bytes);
+      const std::uint8_t* bottom = picture + (row.second * row_bytes);
+      std::uint8_t* out = context.output<std::uint8_t>() + (number * out_row_bytes);
+      for (const FloatTap& column : columns) {
+        const std::size_t left = static_cast<std::size_t>(column.first) * g.channels;
+        const std::size_t right = static_cast<std::size_t>(column.second) * g.channels;
+        for (std::size_t i = 0; i < static_cast<std::size_t>(g.channels); ++i) {
+          *out++ = blend(top[left + i], top[right + i], bottom[left + i], bottom[right + i], row.weight, column.weight);
         }
       }
-    }
+    });
+  }
+};
+
+struct FixedBilinear {
+  Geometry geometry;
+  std::vector<BilinearTap> rows, columns;
+  BilinearFunction make_row;
+  [[nodiscard]] std::size_t row_elements() const { return static_cast<std::size_t>(geometry.in_w) * geometry.channels; }
+  /// Of one thread: a row blended between its neighbours.
+  [[nodiscard]] std::size_t thread_bytes() const { return row_elements() * sizeof(std::int32_t); }
+  void operator()(const RunContext& context) const {
+    const auto& g = geometry;
+    const auto channels = static_cast<std::size_t>(g.channels);
+    context.pool.for_each(static_cast<std::size_t>(g.batch) * g.out_h, [&](std::size_t number, unsigned thread) {
+      const BilinearTap& row = rows[number % g.out_h];
+      const auto* picture = context.input<std::int8_t>(0) + (number / g.out_h * g.in_h * row_elements());
+      make_row({.top = picture + (row.first * row_elements()),
+                .bottom = picture + (row.second * row_elements()),
+                .in_elements = row_elements(),
+                .channels = channels,
+                .bottom_weight = row.weight,
+                .columns = columns,
+                .blended = reinterpret_cast<std::int32_t*>(context.scratch + (thread * thread_bytes())),
+                .out = context.output<std::int8_t>() + (number * columns.size() * channels)});
+    });
   }
 };
 
@@ -168,15 +184,16 @@ Result<PreparedOp> prepare_resize_bilinear(const NodeView& node) {
   PreparedOp prepared;
   prepared.reads.push_back(0);
   if (type == DType::i8) {
-    prepared.op = make_operator(
-        Bilinear<std::int8_t, std::int32_t>{.geometry = geometry,
-                                            .rows = fixed_taps(options, geometry.in_h, geometry.out_h),
-                                            .columns = fixed_taps(options, geometry.in_w, geometry.out_w)});
+    FixedBilinear bilinear{.geometry = geometry,
+                           .rows = fixed_taps(options, geometry.in_h, geometry.out_h),
+                           .columns = fixed_taps(options, geometry.in_w, geometry.out_w),
+                           .make_row = bilinear_row(node.level())};
+    prepared.scratch_bytes = bilinear.thread_bytes() * node.thread_count();
+    prepared.op = make_operator(std::move(bilinear));
   } else {
-    prepared.op =
-        make_operator(Bilinear<std::uint8_t, float>{.geometry = geometry,
-                                                    .rows = float_taps(options, geometry.in_h, geometry.out_h),
-                                                    .columns = float_taps(options, geometry.in_w, geometry.out_w)});
+    prepared.op = make_operator(FloatBilinear{.geometry = geometry,
+                                              .rows = float_taps(options, geometry.in_h, geometry.out_h),
+                                              .columns = float_taps(options, geometry.in_w, geometry.out_w)});
   }
   return prepared;
 }

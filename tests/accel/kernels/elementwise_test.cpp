@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "accel/cpu/kernels/bilinear.h"
 #include "accel/cpu/kernels/kernel_list.h"
 #include "accel/cpu/thread_pool.h"
 
@@ -202,6 +203,53 @@ TEST(WindowMaximum, EveryLevelLikeThePlainLoop) {
         }
       }
       ASSERT_EQ(value(got[0]), std::min(largest, args.clamp_max)) << to_string(level) << " seed " << kSeed;
+    }
+  }
+}
+
+/// Against the four products in 64 bits, all numbers of channels up to two vectors; also weights left of the picture.
+TEST(BilinearRow, EveryLevelLikeTheDefinition) {
+  std::mt19937 random(kSeed);
+  constexpr std::int64_t kUnit = 1 << kBilinearBits, kHalf = kUnit * kUnit / 2;
+  std::vector<Level> levels(std::begin(kFastLevels), std::end(kFastLevels));
+  levels.push_back(Level::reference);
+  for (const Level level : levels) {
+    if (!level_supported(level)) continue;
+    for (std::size_t channels = 1; channels <= 35; ++channels) {
+      constexpr std::int32_t kPixels = 5;
+      const std::size_t elements = kPixels * channels;
+      std::vector<std::int8_t> top(elements), bottom(elements);
+      for (std::size_t i = 0; i < elements; ++i) {
+        top[i] = static_cast<std::int8_t>(random());
+        bottom[i] = static_cast<std::int8_t>(random() % 3 == 0 ? -128 : random());
+      }
+      std::vector<BilinearTap> columns{{.first = 0, .second = 0, .weight = -511},
+                                       {.first = 4, .second = 4, .weight = 900'000}};
+      for (int i = 0; i < 9; ++i) {
+        const auto first = static_cast<std::int32_t>(random() % (kPixels - 1));
+        columns.push_back({.first = first, .second = first + 1, .weight = static_cast<std::int32_t>(random() % kUnit)});
+      }
+      std::vector<std::int32_t> blended(elements);
+      std::vector<std::int8_t> out(columns.size() * channels);
+      const auto y = static_cast<std::int32_t>(random() % (kUnit + 1));
+      bilinear_row(level)({.top = top.data(),
+                           .bottom = bottom.data(),
+                           .in_elements = elements,
+                           .channels = channels,
+                           .bottom_weight = y,
+                           .columns = columns,
+                           .blended = blended.data(),
+                           .out = out.data()});
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const BilinearTap& tap = columns[i / channels];
+        const std::size_t left = (tap.first * channels) + (i % channels),
+                          right = (tap.second * channels) + (i % channels);
+        const std::int64_t upper = (top[left] * (kUnit - tap.weight)) + (std::int64_t{top[right]} * tap.weight);
+        const std::int64_t lower = (bottom[left] * (kUnit - tap.weight)) + (std::int64_t{bottom[right]} * tap.weight);
+        const std::int64_t sum = (upper * (kUnit - y)) + (lower * y);
+        ASSERT_EQ(out[i], (sum + (sum > 0 ? kHalf : -kHalf)) / (kUnit * kUnit))
+            << to_string(level) << " channels " << channels << " at " << i << " seed " << kSeed;
+      }
     }
   }
 }
