@@ -296,14 +296,22 @@ void blend(const std::uint8_t* first, const std::uint8_t* second, std::uint32_t 
   if (at < count) step(count - 32);
 }
 
+/// Where the 16 pixels of a block are sampled.
+struct Window {
+  Window(const SampleTable& table, std::size_t block)
+      : low(table.start[2 * block]),
+        high(table.start[2 * block + 1]),
+        taps(load(table.taps.data() + 32 * block)),
+        weights(load(table.weights.data() + 32 * block)) {}
+  std::size_t low, high;
+  __m256i taps, weights;
+};
+
 /// The 16 samples of a block, minus 128, as int16 in order.
-__m256i sample(const ConvertJob& job, std::size_t component, std::size_t block) {
-  const auto& table = *job.tables[component];
-  const auto* row = job.rows[component];
-  const __m256i cells = _mm256_inserti128_si256(_mm256_castsi128_si256(load_half(row + table.start[2 * block])),
-                                                load_half(row + table.start[2 * block + 1]), 1);
-  const __m256i taps = _mm256_shuffle_epi8(cells, load(table.taps.data() + 32 * block));
-  const __m256i sum = _mm256_maddubs_epi16(load(table.weights.data() + 32 * block), taps);
+__m256i sample(const std::int8_t* row, const Window& window) {
+  const __m256i cells =
+      _mm256_inserti128_si256(_mm256_castsi128_si256(load_half(row + window.low)), load_half(row + window.high), 1);
+  const __m256i sum = _mm256_maddubs_epi16(window.weights, _mm256_shuffle_epi8(cells, window.taps));
   return _mm256_srai_epi16(_mm256_add_epi16(sum, _mm256_set1_epi16(64)), 7);
 }
 
@@ -327,13 +335,16 @@ struct Block {
   __m256i first, second, third;
 };
 
-template <ColorModel Model, bool Gray>
+/// `Shared`: all components are sampled alike.
+template <ColorModel Model, bool Gray, bool Shared>
 Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
-  const __m256i a = sample(job, 0, block);
+  const Window own(*job.tables[0], block);
+  const __m256i a = sample(job.rows[0], own);
   if constexpr (Model == ColorModel::rgb) {
     const __m256i center = _mm256_set1_epi16(128);
-    const __m256i red = _mm256_add_epi16(a, center), green = _mm256_add_epi16(sample(job, 1, block), center);
-    const __m256i blue = _mm256_add_epi16(sample(job, 2, block), center);
+    const __m256i red = _mm256_add_epi16(a, center);
+    const __m256i green = _mm256_add_epi16(sample(job.rows[1], own), center);
+    const __m256i blue = _mm256_add_epi16(sample(job.rows[2], own), center);
     if constexpr (!Gray) return {red, green, blue};
     const __m256i sum = _mm256_add_epi16(_mm256_mullo_epi16(red, _mm256_set1_epi16(kGrayRed)),
                                          _mm256_mullo_epi16(green, _mm256_set1_epi16(kGrayGreen)));
@@ -346,7 +357,9 @@ Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
       const __m256i gray = _mm256_srai_epi16(luma, 4);
       return {gray, gray, gray};
     }
-    const __m256i u = _mm256_slli_epi16(sample(job, 1, block), 8), v = _mm256_slli_epi16(sample(job, 2, block), 8);
+    const Window chroma = Shared ? own : Window(*job.tables[1], block);
+    const __m256i u = _mm256_slli_epi16(sample(job.rows[1], chroma), 8);
+    const __m256i v = _mm256_slli_epi16(sample(job.rows[2], chroma), 8);
     const __m256i red = _mm256_add_epi16(luma, _mm256_mulhrs_epi16(v, f.v_to_red));
     const __m256i green = _mm256_sub_epi16(_mm256_sub_epi16(luma, _mm256_mulhrs_epi16(u, f.u_to_green)),
                                            _mm256_mulhrs_epi16(v, f.v_to_green));
@@ -381,14 +394,14 @@ void store_1(std::uint8_t* out, __m256i gray, __m256i flip) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(_mm256_xor_si256(packed, flip)));
 }
 
-template <ColorModel Model, bool Gray>
+template <ColorModel Model, bool Gray, bool Shared = true>
 void convert_as(const ConvertJob& job, std::uint8_t* out) {
   constexpr std::size_t kBytes = (Gray ? 1 : 3) * kBlockPx;
   const Factors factors(job.factors);
   const __m256i flip = _mm256_set1_epi8(static_cast<char>(job.flip));
   const bool swap = job.order == ColorOrder::bgr;
   const auto make = [&](std::size_t block, std::uint8_t* to) {
-    auto values = colors<Model, Gray>(job, factors, block);
+    auto values = colors<Model, Gray, Shared>(job, factors, block);
     if constexpr (Gray) {
       store_1(to, values.first, flip);
     } else {
@@ -409,7 +422,9 @@ void convert(const ConvertJob& job, std::uint8_t* out) {
   const bool gray = job.order == ColorOrder::gray;
   switch (job.model) {
     case ColorModel::yuv:
-      return gray ? convert_as<ColorModel::yuv, true>(job, out) : convert_as<ColorModel::yuv, false>(job, out);
+      if (gray) return convert_as<ColorModel::yuv, true>(job, out);
+      return job.tables[1] == job.tables[0] ? convert_as<ColorModel::yuv, false>(job, out)
+                                            : convert_as<ColorModel::yuv, false, false>(job, out);
     case ColorModel::rgb:
       return gray ? convert_as<ColorModel::rgb, true>(job, out) : convert_as<ColorModel::rgb, false>(job, out);
     case ColorModel::luma:
