@@ -194,6 +194,7 @@ base::Result<RunSummary> run_agent(const Config& config, const RunOptions& optio
   if (start.updates) {
     reporter->attach(start.updates->link());
     reporter->also_alive([&] { return start.updates->progressing(kUpdaterHangLimit); });
+    reporter->also_healthy([&] { return start.updates->system_problem(); });
   }
   const SignalWatcher signals([&reporter] { reporter->request_stop(); });
   WAYSIDE_CHECK(pipeline.start());

@@ -97,9 +97,13 @@ void visit_ota(FieldVisitor& v, OtaConfig& c) {
             c.probation_min_s, {0, 86400});
   v.integer({"max_rss_growth_bytes", "On probation the agent may grow by this"}, c.max_rss_growth_bytes,
             {1024 * 1024, std::int64_t{1} << 34});
-  v.flag({"require_policy", "Nothing starts without a signed roll-out policy"}, c.require_policy);
+  v.flag({"require_policy", "Nothing starts without a signed roll-out policy that admits this device"},
+         c.require_policy);
   v.texts({"windows", "Updates begin only in these times of the day, UTC, e.g. [22:00-05:00]; default: at any time"},
           c.windows);
+  v.text(
+      {"system_root", "Where the system lies whose firmware RAUC updates; another folder for an agent in a container"},
+      c.system_root, TextKind::path);
 }
 
 }  // namespace

@@ -87,6 +87,7 @@ struct OtaConfig {
   std::int64_t max_rss_growth_bytes = 64 * 1024 * 1024;
   bool require_policy = false;
   std::vector<std::string> windows;  ///< "22:00-05:00", UTC
+  std::string system_root = "/";
 };
 
 struct LogConfig {

@@ -194,9 +194,11 @@ void Reporter::check_health() {
 /// "running, broker connected": what `systemctl status` shows, and what decides whether a new system image is kept.
 void Reporter::tell_service_manager(const PipelineState& state) {
   if (!ready_told_ && state.kind == PipelineState::Kind::starting) return;
-  const auto status =
-      std::format("{}, broker {}{}{}", to_string(state.kind), client_->connected() ? "connected" : "away",
-                  state.reason.empty() ? "" : ": ", state.reason);
+  const std::string problem = also_healthy_ ? also_healthy_() : std::string();
+  const auto status = !problem.empty() ? "the new system is not good: " + problem
+                                       : std::format("{}, broker {}{}{}", to_string(state.kind),
+                                                     client_->connected() ? "connected" : "away",
+                                                     state.reason.empty() ? "" : ": ", state.reason);
   if (status == told_status_) return;
   ready_told_ ? ServiceManager::status(status) : ServiceManager::ready(status);
   ready_told_ = true;

@@ -56,6 +56,8 @@ class Reporter {
   void attach(UpdateLink& link);
   /// Also asked before the watchdog is fed: false when that part hangs.
   void also_alive(std::function<bool()> check) { also_alive_ = std::move(check); }
+  /// A problem that keeps a new system from being called good (tell_service_manager); empty: none. Before run().
+  void also_healthy(std::function<std::string()> problem) { also_healthy_ = std::move(problem); }
 
   /// Works until request_stop(), until `deadline`, or until the pipeline has finished; then sends what it can within a
   /// bound, keeps the rest on disk, says "down" and disconnects.
@@ -114,6 +116,7 @@ class Reporter {
   UpdateLink* link_ = nullptr;
   std::unique_ptr<LinkWish> held_wish_;  ///< for which there was no room yet
   std::function<bool()> also_alive_;
+  std::function<std::string()> also_healthy_;
   /// By the index in the frame reports: the one that runs, and those before it whose reports may still wait.
   std::map<std::uint16_t, ModelFacts> models_;
   std::unique_ptr<base::mqtt::Client> client_;

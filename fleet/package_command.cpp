@@ -68,7 +68,12 @@ Checked<void> take_file(Json& json, const char* key, const std::filesystem::path
 /// A recipe is a manifest with paths instead of digests, and without what can be computed or has a default.
 Checked<Json> complete(const Json& recipe, const std::filesystem::path& folder, Sources& sources) {
   if (!recipe.is_object()) return refuse(Refusal::wrong_field_type, "the recipe is not an object");
-  const Manifest defaults{.variants = {ota::Variant{}}, .postprocess = {.decoder = "raw"}};
+  const bool firmware = recipe.value("role", Json()) == Json(ota::kFirmwareRole);
+  Manifest defaults{.variants = {ota::Variant{}}, .postprocess = {.decoder = "raw"}};
+  if (firmware) {
+    defaults.role = ota::kFirmwareRole;
+    defaults.variants.front().accelerator = ota::kFirmwareInstaller;
+  }
   Json json = Json::parse(defaults.serialize());
   const Json variant = json["variants"][0];
   json["files"] = Json::object();
@@ -82,6 +87,7 @@ Checked<Json> complete(const Json& recipe, const std::filesystem::path& folder, 
       return std::unexpected(done.error());
     }
   }
+  if (firmware) return json;
   for (const char* key : {"inputs", "outputs"}) {
     const auto done = take_file(json["golden"], key, folder, json["files"], sources);
     if (!done) return std::unexpected(done.error());
@@ -146,7 +152,7 @@ Checked<Report> sign(const SignOptions& options) {
   for (const auto& path : options.keys) {
     const auto key = read_secret_key(path);
     if (!key) return std::unexpected(key.error());
-    WAYSIDE_TRY_IO(const auto signature, ota::sign_document(*key, ota::kManifestType, head->manifest));
+    WAYSIDE_TRY_IO(const auto signature, ota::sign_document(*key, manifest->type(), head->manifest));
     std::erase_if(*signatures, [&](const auto& each) { return each.key_id == signature.key_id; });
     signatures->push_back(signature);
   }
@@ -218,7 +224,7 @@ Checked<Report> show(const ShowOptions& options) {
   if (!signatures) return std::unexpected(signatures.error());
   WAYSIDE_TRY_IO(const Digest digest, ota::sha256_of(std::as_bytes(std::span(head->manifest))));
   if (!options.envelope.empty()) {
-    const ota::Envelope envelope{std::string(ota::kManifestType), head->manifest, *signatures};
+    const ota::Envelope envelope{std::string(ota::claimed_type(head->manifest)), head->manifest, *signatures};
     const auto written = write_text(options.envelope, envelope.serialize());
     if (!written) return std::unexpected(written.error());
   }

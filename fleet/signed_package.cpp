@@ -23,7 +23,7 @@ Checked<SignedPackage> open_package(const std::filesystem::path& path, const ota
   auto signatures = ota::parse_signatures(head->signatures);
   if (!signatures) return std::unexpected(signatures.error());
   WAYSIDE_TRY_IO(const ota::Digest digest, ota::sha256_of(std::as_bytes(std::span(head->manifest))));
-  const ota::Envelope envelope{std::string(ota::kManifestType), head->manifest, std::move(*signatures)};
+  const ota::Envelope envelope{std::string(manifest->type()), head->manifest, std::move(*signatures)};
   auto text = envelope.serialize();
   return SignedPackage{std::move(*file), std::move(*head), std::move(*manifest), digest, std::move(text)};
 }

@@ -87,7 +87,9 @@ def add_project(tree, binaries, architecture):
         run(OBJCOPY[architecture], "--strip-all", "--remove-section=.note.gnu.build-id", target)
     for model in ("street.tflite", "street.yaml"):
         install(PROJECT / "models/street" / model, tree / "usr/share/wayside/models" / model, 0o644)
-    install(PROJECT / "packaging/systemd/waysided.service", tree / "usr/lib/systemd/system/waysided.service", 0o644)
+    for unit in ("waysided.service", "wayside-restart.path"):
+        install(PROJECT / "packaging/systemd" / unit, tree / "usr/lib/systemd/system" / unit, 0o644)
+    install(PROJECT / "packaging/dbus/wayside-rauc.conf", tree / "usr/share/dbus-1/system.d/wayside-rauc.conf", 0o644)
     for source in sorted((FOLDER / "overlay").rglob("*")):
         if source.is_file():
             executable = source.read_bytes()[:2] == b"#!"

@@ -66,6 +66,7 @@ PipelineGates::PipelineGates(PipelineGatesOptions options, base::Storage& storag
       link_(&link),
       clock_(&clock),
       loader_(options_.config.models.front(), options_.store_root, store, accelerator, clock),
+      firmware_({.system_root = options_.config.ota.system_root, .store_root = options_.store_root}, storage, clock),
       shadow_report_(std::make_unique<FrameReport>()) {}
 
 base::Result<std::unique_ptr<FrameProcessor>> PipelineGates::first_model(
@@ -208,7 +209,43 @@ Step PipelineGates::found_wanting(std::string reason) {
   return Step::model_failed(std::move(reason));
 }
 
+Step PipelineGates::install(const ota::Task& task) { return firmware_.install(task); }
+
+std::string PipelineGates::system_problem() const {
+  const std::lock_guard lock(problem_mutex_);
+  return system_problem_.value_or("the models have not been tried on it yet");
+}
+
+/// The golden set of the model that runs, on the runtimes of this system. Not its time limits: a machine that has just
+/// started does other things, and the probation of the model itself held them.
+std::string PipelineGates::test_on_new_system() {
+  const auto& model = options_.config.models.front();
+  const auto active = updater_->active(model.role);
+  if (!active) return {};  // the configured model came with the system, and has no golden set
+  const auto manifest = updater_->manifest_of(active->manifest);
+  if (!manifest) return manifest.error().message;
+  const auto* variant = manifest->find_variant(active->variant);
+  if (variant == nullptr) return "its model has no variant " + active->variant;
+  ota::Variant untimed = *variant;
+  untimed.limits = {};
+  const ota::Job job{.command_id = "new-system", .role = model.role, .target = *active};
+  const SessionGateOptions options{
+      .store_root = options_.store_root, .thread_count = static_cast<unsigned>(model.threads), .bench_runs = 1};
+  return test_model(*accelerator_, *store_, {job, *manifest, untimed}, options, *clock_).verdict.reason;
+}
+
+Step PipelineGates::watch_firmware(const ota::Task& task) {
+  const auto step = firmware_.watch(task);
+  if (step.kind != Step::Kind::working || system_problem_) return step;
+  auto problem = test_on_new_system();
+  if (!problem.empty()) base::log_error("ota event=new_system_fails reason=\"{}\"", problem);
+  const std::lock_guard lock(problem_mutex_);
+  system_problem_ = std::move(problem);
+  return step;  // wayside-confirm leaves a system whose agent says that it has a problem
+}
+
 Step PipelineGates::watch(const ota::Task& task) {
+  if (task.manifest.is_firmware()) return watch_firmware(task);
   if (hopeless_ && hopeless_ == task.job.target) return Step::model_failed(hopeless_reason_);
   if (slot_ == nullptr) return Step::working();
   const auto now = clock_->now();
@@ -273,12 +310,14 @@ Step PipelineGates::judge_window(const ota::Task& task, base::MonotonicTime now,
 }
 
 void PipelineGates::forget(const ota::Job&) {
+  firmware_.forget();
   if (slot_ != nullptr && tapping_) slot_->tap(0, {});
   if (fetcher_) fetcher_->cancel();
   (void)pump();  // the transfer's last wishes: not to listen any more
   fetcher_.reset();
   fetching_.reset();
   fetched_bytes_ = 0;
+  fetching_for_.clear();
   tapping_ = false;
   candidate_.reset();
   standby_.reset();

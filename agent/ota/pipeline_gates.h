@@ -5,11 +5,13 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "agent/config.h"
 #include "agent/ota/disagreement.h"
+#include "agent/ota/firmware.h"
 #include "agent/ota/model_loader.h"
 #include "agent/ota/model_slot.h"
 #include "agent/ota/update_link.h"
@@ -49,6 +51,10 @@ class PipelineGates final : public ota::Gates {
 
   [[nodiscard]] const LoadedModel& active() const { return active_; }
   [[nodiscard]] const UpdateFigures& figures() const { return figures_; }
+  [[nodiscard]] unsigned install_percent() const { return firmware_.percent(); }
+  /// On a new system: why it should not be called good; empty when the installed models answer there as they should.
+  /// Any thread.
+  [[nodiscard]] std::string system_problem() const;
 
   /// A new update begins: its figures start at 0.
   void begin() { figures_ = {}; }
@@ -61,12 +67,14 @@ class PipelineGates final : public ota::Gates {
   ota::Step self_test(const ota::Task& task) override;
   ota::Step shadow(const ota::Task& task) override;
   ota::Step swap(const std::string& role, const std::optional<ota::Installed>& installed) override;
+  ota::Step install(const ota::Task& task) override;
   ota::Step watch(const ota::Task& task) override;
   void forget(const ota::Job& job) override;
 
  private:
   void note_fetch();
   void start_fetch(const ota::Task& task, const ota::Blob& blob);
+  void begin_fetches(const ota::Task& task);
   [[nodiscard]] std::uint64_t budget_left(const ota::Job& job) const;
   base::Result<void> need_candidate(const ota::Installed& installed);
   base::Result<LoadedModel> take_model(const std::optional<ota::Installed>& installed);
@@ -75,6 +83,8 @@ class PipelineGates final : public ota::Gates {
   ota::Step judge_window(const ota::Task& task, base::MonotonicTime now, bool last);
   ota::Step found_wanting(std::string reason);
   [[nodiscard]] std::uint64_t frames_lost() const;
+  ota::Step watch_firmware(const ota::Task& task);
+  [[nodiscard]] std::string test_on_new_system();
 
   PipelineGatesOptions options_;
   base::Storage* storage_;
@@ -83,6 +93,7 @@ class PipelineGates final : public ota::Gates {
   UpdateLink* link_;
   base::Clock* clock_;
   ModelLoader loader_;
+  Firmware firmware_;
   const ota::Updater* updater_ = nullptr;
   ModelSlot* slot_ = nullptr;
   const Pipeline* pipeline_ = nullptr;
@@ -97,7 +108,8 @@ class PipelineGates final : public ota::Gates {
   std::unique_ptr<ota::Fetcher> fetcher_;
   std::optional<ota::Digest> fetching_;
   std::map<ota::Digest, std::uint64_t> had_;  ///< files in the store before this update
-  std::uint64_t fetched_bytes_ = 0;           ///< by the fetches that ended
+  std::uint64_t fetched_bytes_ = 0;           ///< by the fetches that ended; on disk, so that a restart frees no budget
+  std::string fetching_for_;                  ///< command of the update whose files are fetched; empty: none
   std::optional<std::uint32_t> connected_;
 
   std::uint32_t shadowed_frames_ = 0;
@@ -112,6 +124,9 @@ class PipelineGates final : public ota::Gates {
   };
   std::optional<Watching> watching_;
   std::optional<base::MonotonicTime> decided_;  ///< that the new model must go
+
+  mutable std::mutex problem_mutex_;
+  std::optional<std::string> system_problem_;  ///< nothing: the models were not tried since the start
 };
 
 /// Resident set of this process, from /proc/self/statm; 0 where there is none.

@@ -2,21 +2,37 @@
 // The transfer: one file after the other, over the agent's own connection.
 #include <algorithm>
 #include <format>
+#include <nlohmann/json.hpp>
 
 #include "agent/ota/pipeline_gates.h"
 #include "base/log.h"
 #include "ota/device_inventory.h"
+#include "ota/updater/record.h"
 
 namespace wayside::agent {
 
+using Json = nlohmann::json;
 using ota::FetchState;
 using ota::Step;
+
+const std::filesystem::path kSpentRecord = "spent";
 
 std::uint64_t PipelineGates::budget_left(const ota::Job& job) const {
   std::uint64_t budget = job.max_bytes == 0 ? UINT64_MAX : job.max_bytes;
   if (const auto own = static_cast<std::uint64_t>(options_.config.ota.max_bytes); own > 0)
     budget = std::min(budget, own);
   return budget - std::min(budget, fetched_bytes_);
+}
+
+/// The price was reckoned with what is here before the first file; what files cost before a restart stays spent.
+void PipelineGates::begin_fetches(const ota::Task& task) {
+  fetching_for_ = task.job.command_id;
+  had_ = ota::blobs_in(*store_).value_or(std::map<ota::Digest, std::uint64_t>());
+  had_.erase(task.job.target.manifest);
+  const auto spent = ota::read_record(*storage_, kSpentRecord);
+  if (!spent || !spent->is_object() || spent->value("command", Json()) != Json(fetching_for_)) return;
+  if (const auto bytes = spent->find("bytes"); bytes != spent->end() && bytes->is_number_unsigned())
+    fetched_bytes_ = bytes->get<std::uint64_t>();
 }
 
 void PipelineGates::start_fetch(const ota::Task& task, const ota::Blob& blob) {
@@ -29,10 +45,7 @@ void PipelineGates::start_fetch(const ota::Task& task, const ota::Blob& blob) {
                             .jitter_seed = static_cast<std::uint64_t>(clock_->now().count())});
     if (connected_) fetcher_->on_connected(*connected_, clock_->now());
   }
-  if (fetched_bytes_ == 0) {  // the price was reckoned with what is here before the first file
-    had_ = ota::blobs_in(*store_).value_or(std::map<ota::Digest, std::uint64_t>());
-    had_.erase(task.job.target.manifest);
-  }
+  if (fetching_for_ != task.job.command_id) begin_fetches(task);
   fetching_ = blob.digest;
   fetcher_->start({.target = blob.digest,
                    .target_bytes = blob.size_bytes,
@@ -55,10 +68,15 @@ void PipelineGates::note_fetch() {
                  to_string(progress.route), progress.spent_bytes, progress.planned_bytes, progress.chunks_resumed);
   fetched_bytes_ += progress.spent_bytes;
   fetching_.reset();
+  const auto kept = ota::write_record(*storage_, kSpentRecord, {{"bytes", fetched_bytes_}, {"command", fetching_for_}});
+  if (!kept) base::log_warn("ota event=spent_bytes_not_kept reason=\"{}\"", kept.error().message);
 }
 
 Step PipelineGates::fetch(const ota::Task& task, const std::vector<ota::Blob>& missing) {
   note_fetch();
+  if (!fetching_ && task.manifest.is_firmware()) {
+    if (auto objection = firmware_.objection(task)) return *objection;
+  }
   if (!fetching_) start_fetch(task, missing.front());
   if (fetcher_->state() != FetchState::failed) return Step::working();
   fetching_.reset();

@@ -22,12 +22,19 @@ Json gate_json(const UpdateReport& report) {
 }
 
 Json to_json(const UpdateReport& report) {
-  Json json = {{"id", report.command_id},     {"manifest", report.manifest.hex()},
-               {"status", report.status},     {"step", report.step},
-               {"code", report.code},         {"reason", report.reason},
-               {"seq", report.seq},           {"progress", report.progress_percent},
-               {"bytes", report.bytes},       {"confirmed", report.confirmed},
-               {"compared", report.compared}, {"disagreed", report.disagreed}};
+  Json json = {{"id", report.command_id},
+               {"manifest", report.manifest.hex()},
+               {"status", report.status},
+               {"step", report.step},
+               {"code", report.code},
+               {"reason", report.reason},
+               {"seq", report.seq},
+               {"progress", report.progress_percent},
+               {"bytes", report.bytes},
+               {"confirmed", report.confirmed},
+               {"firmware", report.firmware},
+               {"compared", report.compared},
+               {"disagreed", report.disagreed}};
   if (report.swap_dropped_frames) json["swap_dropped_frames"] = *report.swap_dropped_frames;
   if (report.swap_ms) json["swap_ms"] = *report.swap_ms;
   if (report.rollback_ms) json["rollback_ms"] = *report.rollback_ms;
@@ -62,6 +69,7 @@ std::optional<UpdateReport> parse(const Json& json) {
   report.swap_dropped_frames = number(json, "swap_dropped_frames");
   report.swap_ms = number(json, "swap_ms");
   report.rollback_ms = number(json, "rollback_ms");
+  report.firmware = json.value("firmware", Json(false)) == Json(true);
   report.confirmed = json.value("confirmed", Json(false)) == Json(true);
   return report;
 }

@@ -24,6 +24,7 @@ struct UpdateReport {
   std::uint64_t bytes = 0;                    ///< fetched for it, repeats included
   std::uint64_t compared = 0, disagreed = 0;  ///< shadow
   std::optional<std::uint64_t> swap_dropped_frames, swap_ms, rollback_ms;
+  bool firmware = false;   ///< it is told on cmd/firmware_update
   bool confirmed = false;  ///< the operator's side has the result
   bool operator==(const UpdateReport&) const = default;
 
@@ -52,7 +53,7 @@ class ReportBook {
   std::vector<UpdateReport> reports_;  ///< oldest first
 };
 
-/// As it is published on te/device/<id>///cmd/model_update/<command>.
+/// As it is published on te/device/<id>///cmd/model_update/<command>, or firmware_update.
 [[nodiscard]] std::string report_json(const UpdateReport& report, const std::string& time);
 
 }  // namespace wayside::agent

@@ -33,17 +33,28 @@ constexpr Telling kTellings[] = {
 };
 /// The download lies between its own percent and that of verify.
 constexpr std::uint64_t kDownloadPercent = 55;
+/// A firmware's own words for two states; its installation fills what is between them.
+constexpr Telling kFirmwareTellings[] = {
+    {State::activating, "install", "install", 65, "E-INSTALL"},
+    {State::probation, "trial", "confirm", 95, "E-CONFIRM"},
+};
+constexpr std::uint64_t kInstallPercent = 30;
 /// Progress is told in steps of this, to spare the medium.
 constexpr std::uint64_t kToldStep = 10;
 constexpr std::size_t kMaxReasonBytes = 200;
 
-const Telling* telling_of(State state) {
+const Telling* telling_of(State state, bool firmware) {
+  const auto* own = std::ranges::find(kFirmwareTellings, state, &Telling::state);
+  if (firmware && own != std::end(kFirmwareTellings)) return own;
   const auto* found = std::ranges::find(kTellings, state, &Telling::state);
   return found == std::end(kTellings) ? nullptr : found;
 }
 
 std::string code_at(const std::string& step) {
-  const auto* found = std::ranges::find_if(kTellings, [&](const Telling& one) { return step == one.step; });
+  const auto named = [&](const Telling& one) { return step == one.step; };
+  if (const auto* own = std::ranges::find_if(kFirmwareTellings, named); own != std::end(kFirmwareTellings))
+    return own->code;
+  const auto* found = std::ranges::find_if(kTellings, named);
   return found == std::end(kTellings) ? "E-UPDATE" : found->code;
 }
 
@@ -75,7 +86,7 @@ void UpdateService::say(UpdateReport report) {
 
 void UpdateService::publish(const UpdateReport& report) {
   LinkWish wish{.kind = LinkWish::Kind::retain};
-  wish.message.topic = command_prefix_ + report.command_id;
+  wish.message.topic = (report.firmware ? firmware_prefix_ : command_prefix_) + report.command_id;
   wish.message.payload = report_json(report, base::rfc3339(clock_.wall_now()));
   link_.wish(std::move(wish));
 }
@@ -84,6 +95,7 @@ void UpdateService::publish(const UpdateReport& report) {
 void UpdateService::report_state() {
   told_ = updater_->state();
   told_percent_ = 0;
+  if (told_ != State::activating && told_ != State::probation) new_system_ = false;
   if (told_ == State::idle) {
     report_end();
     return;
@@ -93,7 +105,8 @@ void UpdateService::report_state() {
   const auto* known = book_->find(job_);
   UpdateReport report = known != nullptr ? *known : UpdateReport{.command_id = job_, .manifest = job.target.manifest};
   take_figures(gates_->figures(), report);
-  if (const auto* telling = telling_of(told_)) {
+  report.firmware = job_is_firmware();
+  if (const auto* telling = telling_of(told_, report.firmware)) {
     report.status = telling->status;
     report.step = telling->step;
     report.progress_percent = telling->percent;
@@ -105,6 +118,15 @@ void UpdateService::report_state() {
 }
 
 void UpdateService::report_progress() {
+  if (told_ == State::activating && job_is_firmware()) {
+    const auto installed = gates_->install_percent();
+    if (installed < told_percent_ + kToldStep) return;
+    told_percent_ = installed;
+    UpdateReport report = *book_->find(job_);
+    report.progress_percent = telling_of(told_, true)->percent + installed * kInstallPercent / 100;
+    say(std::move(report));
+    return;
+  }
   if (told_ != State::downloading || updater_->state() != State::downloading) return;
   const auto& figures = gates_->figures();
   const auto done = std::min(figures.bytes, figures.planned_bytes);
@@ -113,7 +135,7 @@ void UpdateService::report_progress() {
   told_percent_ = percent;
   UpdateReport report = *book_->find(job_);
   take_figures(figures, report);
-  report.progress_percent = telling_of(State::downloading)->percent + percent;
+  report.progress_percent = telling_of(State::downloading, false)->percent + percent;
   say(std::move(report));
 }
 
@@ -155,7 +177,8 @@ void UpdateService::refuse_command(const ota::UpdateCommand& command, const ota:
        .status = "failed",
        .step = "accept",
        .code = ota::code_of(why.reason),
-       .reason = std::string(to_string(why.reason)) + ": " + why.message});
+       .reason = std::string(to_string(why.reason)) + ": " + why.message,
+       .firmware = command.role == ota::kFirmwareRole});
 }
 
 /// What the operator's cost preview is reckoned from.
@@ -163,8 +186,9 @@ void UpdateService::publish_inventory() {
   auto blobs = ota::blobs_in(*store_);
   if (!blobs) return;
   ota::DeviceInventory inventory{.board = config_.device.board, .runtimes = runtimes_, .blobs = std::move(*blobs)};
-  const std::string& role = config_.models.front().role;
-  if (const auto floor = updater_->counter_floor(role); floor > 0) inventory.counters[role] = floor;
+  for (const std::string& role : {config_.models.front().role, std::string(ota::kFirmwareRole)}) {
+    if (const auto floor = updater_->counter_floor(role); floor > 0) inventory.counters[role] = floor;
+  }
   LinkWish wish{.kind = LinkWish::Kind::retain};
   wish.message.topic = device_prefix_ + "twin/inventory";
   wish.message.payload = to_json(inventory);

@@ -45,6 +45,7 @@ UpdateService::UpdateService(const Config& config, base::DiskStorage storage, ba
       clock_(clock),
       device_prefix_(std::format("{}/device/{}///", config.mqtt.root, config.device.id)),
       command_prefix_(device_prefix_ + "cmd/model_update/"),
+      firmware_prefix_(device_prefix_ + "cmd/firmware_update/"),
       manifest_prefix_(config.mqtt.root + "/fleet/manifest/"),
       policy_prefix_(config.mqtt.root + "/fleet/rollout/"),
       root_prefix_(config.mqtt.root + "/fleet/root/") {}
@@ -62,15 +63,27 @@ base::Result<std::unique_ptr<UpdateService>> UpdateService::open(const Config& c
   service->gates_.emplace(PipelineGatesOptions{.config = config, .store_root = config.ota.dir}, service->storage_,
                           *service->store_, accelerator, service->link_, clock);
   service->runtimes_ = {{.accelerator = std::string(accelerator.name()), .versions = {}}};
+  if (auto installer = probe_installer(config.ota.system_root)) {
+    service->takes_firmware_ = true;
+    service->runtimes_.push_back(std::move(*installer));
+  }
   // Before any model is loaded: one that ends the process is counted here.
   WAYSIDE_TRY(service->updater_,
               ota::Updater::open(service->storage_, *service->store_, *service->gates_, clock,
                                  updater_options(config, service->runtimes_, service->roots_->current())));
   service->gates_->use_slots_of(*service->updater_);
+  service->new_system_ = service->job_is_firmware() && on_trial(service->updater_->state());
   WAYSIDE_CHECK(service->load_first_model());
   service->reconcile();
   return service;
 }
+
+bool UpdateService::job_is_firmware() const {
+  const auto& job = updater_->entry().job;
+  return job && job->role == ota::kFirmwareRole;
+}
+
+bool UpdateService::model_on_trial() const { return on_trial(updater_->state()) && !job_is_firmware(); }
 
 /// Ends what only writes to the disk: a rollback or a commit that was cut.
 base::Result<void> UpdateService::settle() {
@@ -84,7 +97,7 @@ base::Result<void> UpdateService::settle() {
 base::Result<void> UpdateService::load_first_model() {
   WAYSIDE_CHECK(settle());
   const std::string& role = config_.models.front().role;
-  if (on_trial(updater_->state())) {
+  if (model_on_trial()) {
     auto model = gates_->first_model(updater_->active(role));
     if (model) {
       first_model_ = std::move(*model);
@@ -114,7 +127,7 @@ base::Result<void> UpdateService::load_first_model() {
 
 ModelFacts UpdateService::first_facts() const {
   ModelFacts facts = gates_->active().facts;
-  if (on_trial(updater_->state())) facts.state = "trial";
+  if (model_on_trial()) facts.state = "trial";
   return facts;
 }
 
@@ -189,6 +202,7 @@ void UpdateService::on_connected() {
     subscribe(root_prefix_ + "+");
     subscribe(policy_prefix_ + "+");
     subscribe(command_prefix_ + "+");
+    if (takes_firmware_) subscribe(firmware_prefix_ + "+");
   }
   for (const auto& report : book_->all()) {
     if (!report.confirmed) publish(report);
@@ -200,7 +214,9 @@ void UpdateService::on_message(const LinkEvent& event) {
   const auto& [topic, payload] = std::pair(std::string_view(event.message.topic), event.message.payload);
   const auto rest = [&](const std::string& prefix) { return std::string(topic.substr(prefix.size())); };
   if (topic.starts_with(command_prefix_)) {
-    on_command(rest(command_prefix_), payload);
+    on_command(rest(command_prefix_), payload, false);
+  } else if (topic.starts_with(firmware_prefix_)) {
+    on_command(rest(firmware_prefix_), payload, true);
   } else if (topic.starts_with(manifest_prefix_)) {
     if (!payload.empty()) on_manifest(rest(manifest_prefix_), payload);
   } else if (topic.starts_with(policy_prefix_)) {
@@ -223,7 +239,7 @@ void UpdateService::on_root(const std::string& envelope) {
   subscribe(root_prefix_ + "+");  // the next one may have come before this one: hear them all again
 }
 
-void UpdateService::on_command(const std::string& id, const std::string& payload) {
+void UpdateService::on_command(const std::string& id, const std::string& payload, bool firmware) {
   if (payload.empty()) {  // taken back before it began, or its result is confirmed
     if (const auto kept = book_->confirm(id); !kept)
       base::log_error("ota event=report_not_kept reason=\"{}\"", kept.error().message);
@@ -237,6 +253,10 @@ void UpdateService::on_command(const std::string& id, const std::string& payload
   }
   if (!*parsed) return;  // our own report, coming back
   ota::UpdateCommand command = std::move(**parsed);
+  if (firmware != (command.role == ota::kFirmwareRole)) {
+    base::log_warn("ota command={} event=malformed reason=\"role {} on the wrong topic\"", id, command.role);
+    return;
+  }
   if (command.rollout.empty()) command.rollout = command.id;  // a roll-out has one command, with its own name
   if (const auto* known = book_->find(id)) {
     publish(*known);  // done before, or under way: said again, not done again
@@ -286,7 +306,7 @@ void UpdateService::begin_waiting() {
 /// True when the command need not wait any more.
 bool UpdateService::try_begin(const ota::UpdateCommand& command) {
   const std::string& role = config_.models.front().role;
-  if (command.role != role) {
+  if (command.role != role && !(takes_firmware_ && command.role == ota::kFirmwareRole)) {
     refuse_command(command,
                    {Refusal::wrong_role, std::format("this device has no role {}; it has {}", command.role, role)});
     return true;

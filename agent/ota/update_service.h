@@ -47,6 +47,8 @@ class UpdateService {
   void stop();
   /// False when the thread has not come round for `limit`: an inference of a candidate that does not end.
   [[nodiscard]] bool progressing(std::chrono::nanoseconds limit) const;
+  /// Why the system should not be called good, while it is new and on trial; empty: nothing against it. Any thread.
+  [[nodiscard]] std::string system_problem() const { return new_system_ ? gates_->system_problem() : std::string(); }
 
  private:
   UpdateService(const Config& config, base::DiskStorage storage, base::Clock& clock);
@@ -57,7 +59,7 @@ class UpdateService {
   void handle(const LinkEvent& event);
   void on_connected();
   void on_message(const LinkEvent& event);
-  void on_command(const std::string& id, const std::string& payload);
+  void on_command(const std::string& id, const std::string& payload, bool firmware);
   void on_manifest(const std::string& hex, const std::string& envelope);
   void on_root(const std::string& envelope);
   void begin_waiting();
@@ -72,6 +74,8 @@ class UpdateService {
   void publish_inventory();
   void subscribe(std::string filter);
   [[nodiscard]] std::int64_t unix_now() const;
+  [[nodiscard]] bool model_on_trial() const;
+  [[nodiscard]] bool job_is_firmware() const;
 
   const Config& config_;
   base::DiskStorage storage_;
@@ -84,8 +88,9 @@ class UpdateService {
   std::optional<ota::Updater> updater_;
   std::unique_ptr<FrameProcessor> first_model_;
 
-  std::vector<ota::Runtime> runtimes_;  ///< as probed
-  std::string device_prefix_, command_prefix_, manifest_prefix_, policy_prefix_, root_prefix_;
+  std::vector<ota::Runtime> runtimes_;  ///< as probed; RAUC is one of them
+  bool takes_firmware_ = false;
+  std::string device_prefix_, command_prefix_, firmware_prefix_, manifest_prefix_, policy_prefix_, root_prefix_;
   std::map<std::string, ota::UpdateCommand> waiting_;  ///< by command id
   std::string asked_manifest_;                         ///< hash whose topic is subscribed to; empty: none
   std::string job_;                                    ///< command id of the update in progress
@@ -95,6 +100,7 @@ class UpdateService {
   bool medium_failed_ = false;
 
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> new_system_{false};  ///< a firmware is between its restart and its end
   std::atomic<std::int64_t> alive_ns_{0};
   std::thread thread_;
 };

@@ -30,7 +30,7 @@ Result<std::unique_ptr<Driver>> Driver::create(RolloutStore& store, const std::s
   // A clean start: each connect brings all retained reports again, so none can be missed.
   driver->options_.mqtt.session_expiry = std::chrono::seconds(0);
   WAYSIDE_TRY(driver->client_, mqtt::Client::create(driver->options_.mqtt, clock));
-  driver->client_->subscribe(reports_filter(driver->options_.root, rollout), 1);
+  driver->client_->subscribe(reports_filter(driver->options_.root, driver->rollout_.policy), 1);
   driver->view_.connection = driver->client_->address() + " connecting";
   WAYSIDE_TRY(driver->view_.snapshot, store.snapshot(driver->rollout_.policy, driver->unix_now()));
   return driver;
@@ -54,7 +54,7 @@ Result<bool> Driver::poll(std::chrono::nanoseconds limit) {
   if (clock_.now() >= next_control_) WAYSIDE_CHECK(control());
   if (client_->inbox_overflows() != overflows_) {
     overflows_ = client_->inbox_overflows();
-    client_->subscribe(reports_filter(options_.root, rollout_.policy.id), 1);  // brings what was dropped again
+    client_->subscribe(reports_filter(options_.root, rollout_.policy), 1);  // brings what was dropped again
   }
   send();
   return done(clock_.now());
@@ -150,7 +150,7 @@ void Driver::send() {
   while (!outgoing_.empty()) {
     const auto [device, sending] = *outgoing_.begin();
     const auto message = sending == Sending::command ? command_message(options_.root, device, policy, unix_now())
-                                                     : clear_message(options_.root, device, policy.id);
+                                                     : clear_message(options_.root, device, policy);
     const auto ticket = client_->publish(message);
     if (!ticket) return;  // window full or connection lost: at the next poll
     under_way_.emplace(*ticket, *outgoing_.begin());

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "ota/package/manifest.h"
 
 namespace wayside::fleet {
 namespace {
@@ -16,7 +17,7 @@ using base::fail;
 using base::Result;
 using Json = nlohmann::json;
 
-constexpr std::string_view kChannel = "///cmd/model_update/";
+constexpr std::string_view kModels = "///cmd/model_update/", kFirmware = "///cmd/firmware_update/";
 constexpr std::size_t kMaxText = 500;
 
 std::string text(const Json& object, const char* key) {
@@ -51,23 +52,27 @@ Json parse_object(std::string_view payload) {
 
 }  // namespace
 
-std::string command_topic(std::string_view root, std::string_view device, std::string_view command) {
-  return std::format("{}/device/{}{}{}", root, device, kChannel, command);
+std::string command_topic(std::string_view root, std::string_view device, const ota::RolloutPolicy& policy) {
+  return std::format("{}/device/{}{}{}", root, device, policy.role == ota::kFirmwareRole ? kFirmware : kModels,
+                     policy.id);
 }
 
-std::string reports_filter(std::string_view root, std::string_view command) {
-  return command_topic(root, "+", command);
+std::string reports_filter(std::string_view root, const ota::RolloutPolicy& policy) {
+  return command_topic(root, "+", policy);
 }
 
-std::string commands_filter(std::string_view root, std::string_view device) { return command_topic(root, device, "+"); }
+std::string commands_filter(std::string_view root, std::string_view device) {
+  return std::format("{}/device/{}{}+", root, device, kModels);
+}
 
 std::optional<CommandTopic> parse_command_topic(std::string_view root, std::string_view topic) {
   const std::string start = std::format("{}/device/", root);
   if (!topic.starts_with(start)) return std::nullopt;
   topic.remove_prefix(start.size());
-  const auto middle = topic.find(kChannel);
+  const auto channel = topic.contains(kFirmware) ? kFirmware : kModels;
+  const auto middle = topic.find(channel);
   if (middle == std::string_view::npos) return std::nullopt;
-  CommandTopic parts{std::string(topic.substr(0, middle)), std::string(topic.substr(middle + kChannel.size()))};
+  CommandTopic parts{std::string(topic.substr(0, middle)), std::string(topic.substr(middle + channel.size()))};
   if (!base::mqtt::check_topic_level("device", parts.device) ||
       !base::mqtt::check_topic_level("command", parts.command))
     return std::nullopt;
@@ -100,15 +105,15 @@ base::mqtt::Message command_message(std::string_view root, std::string_view devi
        {{"name", policy.target_name}, {"version", policy.target_version}, {"manifest_sha256", policy.manifest_sha256}}},
       {"time", rfc3339(now_unix_s)}};
   if (policy.max_bytes > 0) json["hints"] = {{"max_bytes", policy.max_bytes}};
-  auto message = base::mqtt::json_message(command_topic(root, device, policy.id), json.dump(), 1, true);
+  auto message = base::mqtt::json_message(command_topic(root, device, policy), json.dump(), 1, true);
   const auto left_s = std::clamp<std::int64_t>(policy.expires_unix_s - now_unix_s, 1, UINT32_MAX);
   message.expiry_s = static_cast<std::uint32_t>(left_s);
   return message;
 }
 
-base::mqtt::Message clear_message(std::string_view root, std::string_view device, std::string_view command) {
+base::mqtt::Message clear_message(std::string_view root, std::string_view device, const ota::RolloutPolicy& policy) {
   base::mqtt::Message message;
-  message.topic = command_topic(root, device, command);
+  message.topic = command_topic(root, device, policy);
   message.retain = true;
   return message;
 }
@@ -134,7 +139,7 @@ base::mqtt::Message report_message(std::string_view root, std::string_view devic
                {"gate", {{"shadow", {{"compared", report.compared}, {"disagreed", report.disagreed}}}}}};
   if (!report.code.empty()) json["code"] = report.code;
   if (!report.reason.empty()) json["reason"] = report.reason;
-  return base::mqtt::json_message(command_topic(root, device, command),
+  return base::mqtt::json_message(std::format("{}/device/{}{}{}", root, device, kModels, command),
                                   json.dump(-1, ' ', false, Json::error_handler_t::replace), 1, true);
 }
 

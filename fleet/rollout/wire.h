@@ -17,14 +17,16 @@ namespace wayside::fleet {
 /// Largest payload that is looked at; larger ones are dropped.
 constexpr std::size_t kMaxReportBytes = 64 * 1024;
 
-/// A model update of one device: topic and the one command id that a roll-out has, its own id.
+/// An update of one device (cmd/model_update, for the role "firmware" cmd/firmware_update): topic and the one command
+/// id that a roll-out has, its own id.
 struct CommandTopic {
   std::string device, command;
 };
-[[nodiscard]] std::string command_topic(std::string_view root, std::string_view device, std::string_view command);
+[[nodiscard]] std::string command_topic(std::string_view root, std::string_view device,
+                                        const ota::RolloutPolicy& policy);
 /// All devices, one roll-out (a wildcard filter).
-[[nodiscard]] std::string reports_filter(std::string_view root, std::string_view command);
-/// One device, all its updates.
+[[nodiscard]] std::string reports_filter(std::string_view root, const ota::RolloutPolicy& policy);
+/// One device, all its model updates.
 [[nodiscard]] std::string commands_filter(std::string_view root, std::string_view device);
 [[nodiscard]] std::optional<CommandTopic> parse_command_topic(std::string_view root, std::string_view topic);
 /// What a device has (retained): ota::DeviceInventory.
@@ -39,7 +41,7 @@ struct CommandTopic {
                                                   const ota::RolloutPolicy& policy, std::int64_t now_unix_s);
 /// Takes a command back, or confirms a result: an empty retained message.
 [[nodiscard]] base::mqtt::Message clear_message(std::string_view root, std::string_view device,
-                                                std::string_view command);
+                                                const ota::RolloutPolicy& policy);
 
 /// What a device reads of a command.
 struct Command {

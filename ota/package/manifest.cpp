@@ -25,6 +25,17 @@ Json to_json(const Variant& variant) {
           {"requires", variant.requires_}};
 }
 
+Json firmware_json(const Variant& variant) {
+  Json provides = Json::array();
+  for (const auto& runtime : variant.provides)
+    provides.push_back({{"accelerator", runtime.accelerator}, {"versions", runtime.versions}});
+  return {{"accelerator", variant.accelerator},
+          {"file", variant.file.hex()},
+          {"id", variant.id},
+          {"provides", provides},
+          {"requires", variant.requires_}};
+}
+
 Json to_json(const Golden& golden) {
   return {{"count", golden.count},
           {"inputs", golden.inputs.hex()},
@@ -62,20 +73,22 @@ Json to_json(const AccuracyRow& row) {
 std::string Manifest::serialize() const {
   Json json = {{"boards", boards},
                {"expires_unix_s", expires_unix_s},
-               {"golden", to_json(golden)},
                {"issued_unix_s", issued_unix_s},
-               {"labels", labels},
                {"name", name},
-               {"postprocess", to_json(postprocess)},
                {"role", role},
                {"security_counter", security_counter},
-               {"type", kManifestType},
-               {"version", version},
-               {"watch", to_json(watch)}};
+               {"type", type()},
+               {"version", version}};
   json["files"] = Json::object();
   for (const auto& [digest, size_bytes] : files) json["files"][digest.hex()] = size_bytes;
   json["variants"] = Json::array();
-  for (const auto& variant : variants) json["variants"].push_back(to_json(variant));
+  for (const auto& variant : variants)
+    json["variants"].push_back(is_firmware() ? firmware_json(variant) : to_json(variant));
+  if (is_firmware()) return canonical(json);
+  json["golden"] = to_json(golden);
+  json["labels"] = labels;
+  json["postprocess"] = to_json(postprocess);
+  json["watch"] = to_json(watch);
   json["accuracy"] = Json::array();
   for (const auto& row : accuracy) json["accuracy"].push_back(to_json(row));
   if (card) json["card"] = card->hex();
@@ -88,14 +101,16 @@ const Variant* Manifest::find_variant(std::string_view id) const {
 }
 
 std::set<Digest> Manifest::referenced() const {
-  std::set<Digest> found{golden.inputs, golden.outputs};
+  std::set<Digest> found;
+  if (!is_firmware()) found = {golden.inputs, golden.outputs};
   for (const auto& variant : variants) found.insert(variant.file);
   if (card) found.insert(*card);
   return found;
 }
 
 std::vector<Blob> Manifest::blobs_of(const Variant& variant) const {
-  std::set<Digest> needed{variant.file, golden.inputs, golden.outputs};
+  std::set<Digest> needed{variant.file};
+  if (!is_firmware()) needed.insert({golden.inputs, golden.outputs});
   if (card) needed.insert(*card);
   std::vector<Blob> blobs;
   for (const Digest& digest : needed) {
@@ -109,6 +124,10 @@ std::uint64_t Manifest::total_bytes() const {
   std::uint64_t total = 0;
   for (const auto& [digest, size_bytes] : files) total += size_bytes;
   return total;
+}
+
+std::string_view claimed_type(std::string_view manifest) {
+  return manifest.contains(R"("type":"wayside-firmware/1")") ? kFirmwareType : kManifestType;
 }
 
 }  // namespace wayside::ota

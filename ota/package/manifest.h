@@ -18,11 +18,18 @@
 namespace wayside::ota {
 
 inline constexpr std::string_view kManifestType = "wayside-model/1";
+/// A firmware package is the same kind of document under a type of its own, so that a signature for one is none for the
+/// other: its variants are RAUC bundles, one per board.
+inline constexpr std::string_view kFirmwareType = "wayside-firmware/1";
+/// The role of every firmware and of nothing else; what installs it, as a Runtime: {"rauc", {"compatible": ...}}.
+inline constexpr std::string_view kFirmwareRole = "firmware";
+inline constexpr std::string_view kFirmwareInstaller = "rauc";
 inline constexpr std::size_t kMaxManifestBytes = 256 * 1024;
 inline constexpr std::size_t kMaxFiles = 256;
 inline constexpr std::size_t kMaxVariants = 32;
 inline constexpr std::size_t kMaxLabels = 1024;
 inline constexpr std::size_t kMaxBoards = 64;
+inline constexpr std::size_t kMaxProvides = 16;
 inline constexpr std::size_t kMaxAccuracyRows = 64;
 /// Largest single file and largest sum of all files of one package.
 inline constexpr std::uint64_t kMaxPackageFileBytes = std::uint64_t{8} << 30U;
@@ -44,6 +51,9 @@ struct Variant {
   Requirements requires_;
   bool compile = false;  ///< an engine is built from `file` on the board
   Limits limits;
+  /// Firmware only: the runtimes of the system in the bundle, in its order of preference. A device whose models have no
+  /// variant for them refuses it.
+  std::vector<Runtime> provides{};
 };
 
 /// Inputs and expected outputs, each a file of `count` tensors one after the other, in the model's own types.
@@ -88,6 +98,10 @@ struct Manifest {
   std::vector<AccuracyRow> accuracy;
   Watch watch;
 
+  [[nodiscard]] bool is_firmware() const { return role == kFirmwareRole; }
+  /// What its signatures are for.
+  [[nodiscard]] std::string_view type() const { return is_firmware() ? kFirmwareType : kManifestType; }
+  /// A firmware has no card, labels, golden set, post-processing, accuracy and watch; its variants no limits.
   [[nodiscard]] std::string serialize() const;
   /// From untrusted bytes (signatures not looked at). Refuses everything that is not exactly understood.
   [[nodiscard]] static Checked<Manifest> parse(std::string_view text);
@@ -98,5 +112,8 @@ struct Manifest {
   [[nodiscard]] std::vector<Blob> blobs_of(const Variant& variant) const;
   [[nodiscard]] std::uint64_t total_bytes() const;
 };
+
+/// The type that a canonical document claims; decides which signatures it must have, nothing else.
+[[nodiscard]] std::string_view claimed_type(std::string_view manifest);
 
 }  // namespace wayside::ota

@@ -82,17 +82,51 @@ Requirements read_requirements(ObjectReader& outer) {
   return requirements;
 }
 
+/// What the system in a bundle has: names and versions, like what a device probes.
+std::vector<Runtime> read_provides(ObjectReader& outer) {
+  std::vector<Runtime> provides;
+  const Json* list = outer.list("provides", kMaxProvides);
+  if (list == nullptr) return provides;
+  for (const Json& json : *list) {
+    ObjectReader reader(json, std::format("provides[{}]", provides.size()));
+    Runtime runtime{.accelerator = reader.name("accelerator"), .versions = {}};
+    if (const Json* versions = reader.object("versions", kMaxRequirements)) {
+      for (const auto& [name, value] : versions->items()) {
+        ObjectReader one(*versions, "versions");
+        if (name.empty() || name.size() > kMaxTextBytes) reader.note(Refusal::bad_text, "a name is too long");
+        runtime.versions[name] = one.text(name.c_str());
+        if (!one.good()) reader.note(Refusal::wrong_field_type, "a version is no text");
+      }
+    }
+    provides.push_back(std::move(runtime));
+    if (const auto done = reader.finish(); !done) outer.note(done.error());
+  }
+  return provides;
+}
+
+Variant read_variant(ObjectReader& reader, bool firmware) {
+  Variant variant{.id = reader.name("id"),
+                  .accelerator = reader.name("accelerator"),
+                  .file = reader.digest("file"),
+                  .requires_ = read_requirements(reader)};
+  if (firmware) {
+    variant.provides = read_provides(reader);
+  } else {
+    variant.compile = reader.boolean("compile");
+    variant.limits = read_limits(reader);
+  }
+  if (firmware != (variant.accelerator == kFirmwareInstaller)) {
+    reader.note(Refusal::out_of_range, std::format("{} installs firmware, and nothing else does", kFirmwareInstaller));
+  }
+  return variant;
+}
+
 void read_variants(ObjectReader& outer, Manifest& manifest) {
   const Json* list = outer.list("variants", kMaxVariants);
   if (list == nullptr) return;
   for (const Json& json : *list) {
     ObjectReader reader(json, std::format("variants[{}]", manifest.variants.size()));
-    Variant variant{.id = reader.name("id"),
-                    .accelerator = reader.name("accelerator"),
-                    .file = reader.digest("file"),
-                    .requires_ = read_requirements(reader),
-                    .compile = reader.boolean("compile"),
-                    .limits = read_limits(reader)};
+    Variant variant = read_variant(reader, manifest.is_firmware());
     if (manifest.find_variant(variant.id) != nullptr) {
       reader.note(Refusal::duplicate_variant, std::format("id {} is used twice", variant.id));
     }
@@ -153,6 +187,16 @@ void read_accuracy(ObjectReader& outer, Manifest& manifest) {
   }
 }
 
+/// What only models have.
+void read_model(ObjectReader& reader, Manifest& manifest) {
+  manifest.labels = reader.texts("labels", kMaxLabels);
+  if (reader.has("card")) manifest.card = reader.digest("card");
+  read_golden(reader, manifest.golden);
+  read_postprocess(reader, manifest.postprocess);
+  read_watch(reader, manifest.watch);
+  read_accuracy(reader, manifest);
+}
+
 /// The set of files is exactly the set that something refers to.
 Checked<void> check_closed(const Manifest& manifest) {
   const auto referenced = manifest.referenced();
@@ -178,12 +222,14 @@ Checked<Manifest> Manifest::parse(std::string_view text) {
   auto json = parse_canonical(text);
   if (!json) return std::unexpected(json.error());
   ObjectReader reader(*json, "manifest");
-  if (reader.text("type") != kManifestType) {
-    reader.note(Refusal::unknown_type, std::format("is not a {}; update the device first", kManifestType));
-  }
+  const auto type = reader.text("type");
   Manifest manifest;
   manifest.name = reader.name("name");
   manifest.role = reader.name("role");
+  if (type != manifest.type()) {
+    reader.note(Refusal::unknown_type,
+                std::format("is not a {}, as its role says; update the device first", manifest.type()));
+  }
   manifest.version = reader.name("version");
   if (reader.good() && !is_version(manifest.version)) {
     reader.note(Refusal::bad_version, "version must start with three dotted numbers, e.g. 3.2.0");
@@ -195,14 +241,9 @@ Checked<Manifest> Manifest::parse(std::string_view text) {
     reader.note(Refusal::lifetime_empty, "expires before it was issued");
   }
   manifest.boards = reader.names("boards", kMaxBoards);
-  manifest.labels = reader.texts("labels", kMaxLabels);
   read_files(reader, manifest);
   read_variants(reader, manifest);
-  if (reader.has("card")) manifest.card = reader.digest("card");
-  read_golden(reader, manifest.golden);
-  read_postprocess(reader, manifest.postprocess);
-  read_watch(reader, manifest.watch);
-  read_accuracy(reader, manifest);
+  if (!manifest.is_firmware()) read_model(reader, manifest);
   if (const auto done = reader.finish(); !done) return std::unexpected(done.error());
   if (const auto closed = check_closed(manifest); !closed) return std::unexpected(closed.error());
   return manifest;

@@ -16,7 +16,7 @@ Checked<Manifest> verify(std::string_view text, std::span<const KeySignature> si
   if (now_unix_s >= root.expires_unix_s) {
     return refuse(Refusal::root_expired, "the root document has expired; send the next root first");
   }
-  const auto signed_by = verify_document(kManifestType, text, signatures, root.known_keys(), root.packages);
+  const auto signed_by = verify_document(claimed_type(text), text, signatures, root.known_keys(), root.packages);
   if (!signed_by) return std::unexpected(signed_by.error());
   auto manifest = Manifest::parse(text);
   if (!manifest) return manifest;
@@ -44,8 +44,9 @@ Checked<Manifest> verify_manifest(std::string_view manifest, std::string_view si
 
 Checked<Manifest> verify_manifest(const Envelope& envelope, const Root& root, std::int64_t now_unix_s,
                                   bool clock_plausible) {
-  if (envelope.type != kManifestType) {
-    return refuse(Refusal::unknown_type, std::format("not a {}; update the device first", kManifestType));
+  if (envelope.type != claimed_type(envelope.body)) {
+    return refuse(Refusal::unknown_type,
+                  std::format("not a {} or {}; update the device first", kManifestType, kFirmwareType));
   }
   return verify(envelope.body, envelope.signatures, root, now_unix_s, clock_plausible);
 }

@@ -50,7 +50,11 @@ class Gates {
   virtual Step shadow(const Task& task) = 0;
   /// The pipeline of `role` runs this model from the next frame on; nothing: the model of the configuration.
   virtual Step swap(const std::string& role, const std::optional<Installed>& installed) = 0;
-  /// Guard metrics of the new model at work; done when the probation is over.
+  /// Firmware: the bundle into the other slot, then the restart into it. working until the new system runs, over the
+  /// restart; failed and model_failed when it does not, or when the device came back to the old one.
+  virtual Step install(const Task&) { return Step::failed("this device takes no firmware"); }
+  /// Guard metrics of the new model at work; done when the probation is over. Firmware: done when the system has called
+  /// itself good, model_failed when the device came back to the old one.
   virtual Step watch(const Task& task) = 0;
   /// The update is over or given up: stop what the calls above began.
   virtual void forget(const Job& job) = 0;

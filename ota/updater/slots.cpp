@@ -120,6 +120,15 @@ base::Result<void> Slots::restore(const std::string& role) {
   return replace(role, std::move(slot));
 }
 
+base::Result<void> Slots::reselect(const std::string& role, const std::string& variant) {
+  Slot slot = this->slot(role);
+  if (!slot.committed) return {};
+  const bool on_trial = slot.active != slot.committed;
+  slot.committed->variant = variant;
+  if (!on_trial) slot.active = slot.committed;
+  return replace(role, std::move(slot));
+}
+
 std::vector<Digest> Slots::pinned() const {
   std::vector<Digest> found;
   for (const auto& [role, slot] : roles_) {

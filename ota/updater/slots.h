@@ -49,6 +49,8 @@ class Slots {
   base::Result<void> commit(const std::string& role, const Installed& installed, std::uint64_t security_counter);
   /// active becomes what is committed.
   base::Result<void> restore(const std::string& role);
+  /// Another variant of what is committed (and active, unless that is on trial), because the runtimes have changed.
+  base::Result<void> reselect(const std::string& role, const std::string& variant);
   /// Manifests of everything in the record.
   [[nodiscard]] std::vector<Digest> pinned() const;
 

@@ -44,6 +44,7 @@ base::Result<Updater> Updater::open(base::Storage& storage, BlobStore& store, Ga
   WAYSIDE_TRY(updater.entry_, Journal::load(storage, updater.damaged_));
   if (updater.damaged()) base::log_error("ota event=record_damaged journal={}", updater.damaged_);
   WAYSIDE_CHECK(updater.recover());
+  WAYSIDE_CHECK(updater.reselect_variants());
   return updater;
 }
 
@@ -60,11 +61,55 @@ base::Result<void> Updater::recover() {
     if (entry_.state == State::committed) return {};
     return apply(Event::give_up, loaded.error().message);
   }
-  if (is_trial(entry_.state) && ++entry_.restarts > manifest_->watch.max_restarts) {
+  // A restart is what a firmware is for; whether it holds is told by the boot loader.
+  if (!manifest_->is_firmware() && is_trial(entry_.state) && ++entry_.restarts > manifest_->watch.max_restarts) {
     return apply(Event::give_up, std::format("the device restarted {} times with the new model", entry_.restarts),
                  true);
   }
   return apply(Event::restart);
+}
+
+/// After a change of the system the installed models may need other variants; those were fetched before the restart.
+base::Result<void> Updater::reselect_variants() {
+  for (const auto& [role, slot] : std::map(slots_.roles())) {
+    if (role == kFirmwareRole || !slot.committed) continue;
+    const auto manifest = manifest_of(slot.committed->manifest);
+    if (!manifest) continue;  // told when it is loaded
+    DeviceFacts facts = options_.facts;
+    facts.counter_floor = manifest->security_counter;
+    const auto variant = choose_variant(*manifest, facts);
+    if (!variant || (*variant)->id == slot.committed->variant) continue;
+    const auto blobs = manifest->blobs_of(**variant);
+    if (!std::ranges::all_of(blobs, [&](const Blob& blob) { return store_->has(blob.digest); })) {
+      base::log_warn("ota event=variant_not_here role={} variant={} hint=\"send the model again\"", role,
+                     (*variant)->id);
+      continue;
+    }
+    base::log_info("ota event=variant_selected role={} variant={} before={}", role, (*variant)->id,
+                   slot.committed->variant);
+    WAYSIDE_CHECK(slots_.reselect(role, (*variant)->id));
+  }
+  return {};
+}
+
+/// What the committed models need on the system in a bundle. Refusals: no_variant_for_runtime.
+Checked<std::vector<Blob>> Updater::blobs_for_models_on(const Variant& firmware) const {
+  std::vector<Blob> blobs;
+  for (const auto& [role, slot] : slots_.roles()) {
+    if (role == kFirmwareRole || !slot.committed) continue;
+    const auto manifest = manifest_of(slot.committed->manifest);
+    if (!manifest) continue;  // does not load today either: no reason to keep an old system
+    const DeviceFacts facts{
+        .board = options_.facts.board, .runtimes = firmware.provides, .counter_floor = manifest->security_counter};
+    const auto variant = choose_variant(*manifest, facts);
+    if (!variant) {
+      return refuse(variant.error().reason,
+                    std::format("{} on the new system; update the model first", variant.error().message));
+    }
+    const auto more = manifest->blobs_of(**variant);
+    blobs.insert(blobs.end(), more.begin(), more.end());
+  }
+  return blobs;
 }
 
 base::Result<void> Updater::load_task() {
@@ -179,6 +224,9 @@ Checked<void> Updater::command(const UpdateCommand& command) {
   facts.counter_floor = counter_floor(command.role);
   const auto variant = choose_variant(*manifest, facts);
   if (!variant) return std::unexpected(variant.error());
+  if (manifest->is_firmware()) {
+    if (const auto fits = blobs_for_models_on(**variant); !fits) return std::unexpected(fits.error());
+  }
 
   const std::string& body = offer->second.body;
   WAYSIDE_CHECK_IO(store_->put(std::as_bytes(std::span(body))));

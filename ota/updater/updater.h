@@ -94,15 +94,18 @@ class Updater {
           Slots slots, CounterFloor floor);
   base::Result<void> recover();
   base::Result<void> load_task();
+  base::Result<void> reselect_variants();
   base::Result<void> apply(Event event, const std::string& reason = {}, bool model_failed = false);
   base::Result<void> enter(Transition next, const std::string& reason, bool model_failed);
   [[nodiscard]] std::chrono::seconds allowed(State state) const;
   [[nodiscard]] std::pair<std::int64_t, bool> now_unix_s() const;
   Checked<void> check_admission(const UpdateCommand& command) const;
+  Checked<std::vector<Blob>> blobs_for_models_on(const Variant& firmware) const;
   [[nodiscard]] std::uint64_t byte_budget(const UpdateCommand& command) const;
 
   // Effects (updater_effects.cpp): each may be run again from its start.
   base::Result<Step> run_effect();
+  Step try_model();
   base::Result<Step> reserve();
   base::Result<Step> fetch();
   base::Result<Step> verify();
@@ -110,6 +113,7 @@ class Updater {
   base::Result<Step> commit();
   base::Result<Step> restore();
   base::Result<void> collect(bool keep_job);
+  [[nodiscard]] std::vector<Blob> needed_blobs() const;
   [[nodiscard]] std::vector<Blob> missing_blobs() const;
   [[nodiscard]] Task task() const;
 

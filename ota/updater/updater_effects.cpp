@@ -26,9 +26,11 @@ base::Result<Step> Updater::run_effect() {
     case State::downloading: return fetch();
     case State::verifying: return verify();
     case State::staged: return Step::done();
-    case State::compile: return task().variant.compile ? gates_->compile(task()) : Step::done();
-    case State::self_test: return gates_->self_test(task());
-    case State::shadow: return manifest_->watch.shadow_frames > 0 ? gates_->shadow(task()) : Step::done();
+    case State::compile:
+    case State::self_test:
+    case State::shadow:
+      if (manifest_->is_firmware()) return Step::done();  // it is judged by running it, see Gates::watch
+      return try_model();
     case State::activating: return activate();
     case State::probation: return gates_->watch(task());
     case State::committed: return commit();
@@ -37,8 +39,29 @@ base::Result<Step> Updater::run_effect() {
   return Step::failed("unknown state");
 }
 
-std::vector<Blob> Updater::missing_blobs() const {
+Step Updater::try_model() {
+  switch (entry_.state) {
+    case State::compile: return task().variant.compile ? gates_->compile(task()) : Step::done();
+    case State::self_test: return gates_->self_test(task());
+    default: return manifest_->watch.shadow_frames > 0 ? gates_->shadow(task()) : Step::done();
+  }
+}
+
+/// Of a firmware also what the installed models will need there: it cannot be fetched by a device that does not see.
+std::vector<Blob> Updater::needed_blobs() const {
   auto blobs = manifest_->blobs_of(task().variant);
+  if (manifest_->is_firmware()) {
+    const auto models = blobs_for_models_on(task().variant).value_or(std::vector<Blob>());
+    blobs.insert(blobs.end(), models.begin(), models.end());
+  }
+  std::ranges::sort(blobs);
+  const auto twice = std::ranges::unique(blobs);
+  blobs.erase(twice.begin(), twice.end());
+  return blobs;
+}
+
+std::vector<Blob> Updater::missing_blobs() const {
+  auto blobs = needed_blobs();
   std::erase_if(blobs, [&](const Blob& blob) { return store_->has(blob.digest); });
   return blobs;
 }
@@ -63,7 +86,7 @@ base::Result<Step> Updater::fetch() {
 }
 
 base::Result<Step> Updater::verify() {
-  for (const Blob& blob : manifest_->blobs_of(task().variant)) {
+  for (const Blob& blob : needed_blobs()) {
     const auto good = store_->verify(blob.digest);
     if (good) continue;
     if (!is_outcome(good.error())) return std::unexpected(good.error());
@@ -74,7 +97,12 @@ base::Result<Step> Updater::verify() {
 }
 
 base::Result<Step> Updater::activate() {
+  if (manifest_->is_firmware()) {
+    // The models may have changed since the command, by a rollback.
+    if (const auto fits = blobs_for_models_on(task().variant); !fits) return Step::failed(fits.error().message);
+  }
   WAYSIDE_CHECK(slots_.activate(entry_.job->role, entry_.job->target));
+  if (manifest_->is_firmware()) return gates_->install(task());
   return gates_->swap(entry_.job->role, entry_.job->target);
 }
 
@@ -88,7 +116,8 @@ base::Result<Step> Updater::commit() {
 base::Result<Step> Updater::restore() {
   const auto before = slots_.slot(entry_.job->role);
   WAYSIDE_CHECK(slots_.restore(entry_.job->role));
-  const Step swapped = gates_->swap(entry_.job->role, before.committed);
+  const bool firmware = entry_.job->role == kFirmwareRole;  // its slots are the boot loader's, and it has gone back
+  const Step swapped = firmware ? Step::done() : gates_->swap(entry_.job->role, before.committed);
   if (swapped.kind == Step::Kind::working) return swapped;
   if (swapped.kind != Step::Kind::done) {
     // The record is right; the pipeline loads it at its next start.
@@ -103,10 +132,12 @@ base::Result<void> Updater::collect(bool keep_job) {
   std::set<Digest> wanted;
   if (keep_job) {
     pinned.push_back(entry_.job->target.manifest);
-    for (const Blob& blob : manifest_->blobs_of(task().variant)) wanted.insert(blob.digest);
+    for (const Blob& blob : needed_blobs()) wanted.insert(blob.digest);
   }
   const Closure closure = [&](const Digest& digest) -> base::Result<std::vector<Digest>> {
     WAYSIDE_TRY(const auto manifest, manifest_of(digest));
+    // A bundle lives in its slot; as a file only until it is there.
+    if (manifest.is_firmware() && !(keep_job && digest == entry_.job->target.manifest)) return std::vector<Digest>();
     const auto files = manifest.referenced();
     return std::vector<Digest>(files.begin(), files.end());
   };

@@ -55,7 +55,7 @@ struct SimWorld {
     return manifest;
   }
   Digest publish(const Manifest& manifest) {
-    Envelope envelope{.type = std::string(kManifestType), .body = manifest.serialize()};
+    Envelope envelope{.type = std::string(manifest.type()), .body = manifest.serialize()};
     envelope.signatures = {sign_document(key, envelope.type, envelope.body).value()};
     const Digest digest = sha256_of(std::as_bytes(std::span(envelope.body))).value();
     manifests[manifest.version] = digest;
@@ -112,6 +112,7 @@ class SimGates final : public Gates {
     running[role] = installed;
     return Step::done();
   }
+  Step install(const Task&) override { return ++installs, install_step; }
   Step watch(const Task& task) override {
     if (hang_watch) return Step::working();
     return judge(bad_watch, task, "rate");
@@ -121,7 +122,8 @@ class SimGates final : public Gates {
   std::set<std::string> bad_self_test, bad_shadow, bad_watch;
   std::map<std::string, std::optional<Installed>> running;
   bool hang_fetch = false, hang_watch = false;
-  int fetches = 0, compiles = 0, swaps = 0, forgotten = 0;
+  Step install_step = Step::done();
+  int fetches = 0, compiles = 0, swaps = 0, installs = 0, forgotten = 0;
 
  private:
   static Step judge(const std::set<std::string>& bad, const Task& task, const char* why) {

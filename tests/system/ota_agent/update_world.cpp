@@ -85,7 +85,24 @@ Digest UpdateWorld::publish(const Version& wanted) {
                      .max_abs = 1,
                      .mean_abs_milli = 50};
   manifest.watch = wanted.watch;
-  ota::Envelope envelope{.type = std::string(ota::kManifestType), .body = manifest.serialize()};
+  return sign(manifest);
+}
+
+Digest UpdateWorld::publish_firmware(const std::string& version, const std::string& bundle,
+                                     const std::vector<ota::Runtime>& provides) {
+  ota::Manifest manifest{.name = "system", .role = std::string(ota::kFirmwareRole), .version = version};
+  manifest.issued_unix_s = now_s() - 10;
+  manifest.expires_unix_s = now_s() + 100'000;
+  manifest.variants = {{.id = "test-board",
+                        .accelerator = std::string(ota::kFirmwareInstaller),
+                        .file = upload(bundle, manifest),
+                        .requires_ = {{"compatible", "test-board"}},
+                        .provides = provides}};
+  return sign(manifest);
+}
+
+Digest UpdateWorld::sign(const ota::Manifest& manifest) {
+  ota::Envelope envelope{.type = std::string(manifest.type()), .body = manifest.serialize()};
   envelope.signatures = {ota::sign_document(key_, envelope.type, envelope.body).value()};
   const Digest digest = ota::sha256_of(std::as_bytes(std::span(envelope.body))).value();
   envelopes_[digest] = envelope.serialize();
@@ -100,7 +117,7 @@ std::unique_ptr<AgentProcess> UpdateWorld::serve(std::uint16_t port, const std::
 }
 
 std::string UpdateWorld::config(const std::string& more) const {
-  return std::format("ota: {{enable: true, root: \"{}\"{}}}\n", root_file(), more);
+  return std::format("ota: {{enable: true, root: \"{}\", require_policy: false{}}}\n", root_file(), more);
 }
 
 Operator::Operator(std::uint16_t port) {
@@ -135,16 +152,16 @@ void Operator::publish_manifest(const UpdateWorld& world, const Digest& manifest
 }
 
 void Operator::command(const std::string& id, const Digest& manifest, std::int64_t not_after_unix_s,
-                       std::uint64_t max_bytes) {
+                       std::uint64_t max_bytes, const std::string& role) {
   json payload = {
       {"status", "init"},
       {"exec", 1},
-      {"role", "detector"},
+      {"role", role},
       {"rollout", id},
       {"not_after", base::rfc3339(std::chrono::system_clock::time_point(std::chrono::seconds(not_after_unix_s)))},
       {"target", {{"manifest_sha256", manifest.hex()}}}};
   if (max_bytes > 0) payload["hints"]["max_bytes"] = max_bytes;
-  send(update_topic(id), payload.dump());
+  send(update_topic(id, role == ota::kFirmwareRole ? "firmware_update" : "model_update"), payload.dump());
 }
 
 }  // namespace wayside::test

@@ -30,6 +30,9 @@ class UpdateWorld {
   };
   /// Makes, signs and publishes into the repository; the digest of its manifest.
   ota::Digest publish(const Version& version);
+  /// A firmware package: `bundle` is what RAUC will get, `provides` the runtimes of the system in it.
+  ota::Digest publish_firmware(const std::string& version, const std::string& bundle,
+                               const std::vector<ota::Runtime>& provides);
 
   [[nodiscard]] std::string root_file() const { return (folder_ / "root.json").string(); }
   [[nodiscard]] std::filesystem::path repository_folder() const { return folder_ / "repository"; }
@@ -44,6 +47,7 @@ class UpdateWorld {
   };
   Golden golden(const std::filesystem::path& model);
   ota::Digest upload(const std::string& bytes, ota::Manifest& manifest);
+  ota::Digest sign(const ota::Manifest& manifest);
 
   std::filesystem::path folder_, model_;
   ota::SecretKey key_ = ota::SecretKey::generate().value();
@@ -57,7 +61,7 @@ class Operator {
   explicit Operator(std::uint16_t port);
   void publish_manifest(const UpdateWorld& world, const ota::Digest& manifest);
   void command(const std::string& id, const ota::Digest& manifest, std::int64_t not_after_unix_s,
-               std::uint64_t max_bytes = 0);
+               std::uint64_t max_bytes = 0, const std::string& role = "detector");
   void send(const std::string& topic, const std::string& payload, bool retain = true);
 
  private:
@@ -65,8 +69,8 @@ class Operator {
 };
 
 [[nodiscard]] std::string file_text(const std::filesystem::path& path);
-[[nodiscard]] inline std::string update_topic(const std::string& id) {
-  return "te/device/dut///cmd/model_update/" + id;
+[[nodiscard]] inline std::string update_topic(const std::string& id, const std::string& kind = "model_update") {
+  return "te/device/dut///cmd/" + kind + "/" + id;
 }
 
 }  // namespace wayside::test
