@@ -10,6 +10,8 @@
 
 #include "agent/app.h"
 #include "agent/histogram.h"
+#include "agent/ota/model_loader.h"
+#include "agent/ota/root_store.h"
 #include "agent/system_stats.h"
 #include "agent/topics.h"
 #include "base/clock.h"
@@ -35,6 +37,35 @@ base::Result<std::string> check_model(const Config& config) {
   WAYSIDE_TRY(auto accelerator, choose_accelerator(model));
   WAYSIDE_TRY(const auto detector, load_detector(model, 0, *accelerator));
   return std::format("{} on {}", detector->describe(), accelerator->describe());
+}
+
+/// The root document, and the model that the store says: what runs at the next start, whatever models.0.file names.
+base::Result<std::string> check_updates(const Config& config) {
+  if (!config.ota.enable) return "off";
+  WAYSIDE_TRY(auto storage, base::DiskStorage::open(config.ota.dir));
+  const auto roots = RootStore::open(storage, config.ota.root);
+  if (!roots) return base::fail(base::Code::invalid_argument, describe(roots.error()));
+  WAYSIDE_TRY(const auto slots, ota::Slots::load(storage));
+  if (slots.damaged()) {
+    return base::fail(
+        base::Code::corrupt,
+        std::format("{}/slots is damaged: the configured model runs; push a model again", config.ota.dir));
+  }
+  const auto& model = config.models.front();
+  const auto slot = slots.slot(model.role);
+  if (!slot.active)
+    return std::format("root version {}; no model installed, the configured one runs", roots->current().version);
+  WAYSIDE_TRY(auto accelerator, choose_accelerator(model));
+  WAYSIDE_TRY(const auto store, ota::BlobStore::open(storage));
+  ModelLoader loader(model, config.ota.dir, store, *accelerator, base::Clock::real());
+  auto loaded = loader.load(slot.active);
+  if (!loaded) {
+    return std::unexpected(std::move(loaded.error().context(
+        std::format("installed model {} (push it again, or another)", slot.active->manifest.hex()))));
+  }
+  return std::format("root version {}; {} {} {}, variant {}: {}", roots->current().version,
+                     slot.active == slot.committed ? "committed" : "on trial", loaded->facts.name,
+                     loaded->facts.version, slot.active->variant, loaded->description);
 }
 
 base::Result<std::string> check_camera(const Config& config) {
@@ -125,8 +156,11 @@ int check_command(const Config& config, Output output) {
     const char* name;
     base::Result<std::string> (*check)(const Config&);
   };
-  constexpr Part kParts[] = {
-      {"model", check_model}, {"camera", check_camera}, {"state", check_state}, {"broker", check_broker}};
+  constexpr Part kParts[] = {{"model", check_model},
+                             {"updates", check_updates},
+                             {"camera", check_camera},
+                             {"state", check_state},
+                             {"broker", check_broker}};
   bool all_good = true;
   Json json = Json::object();
   for (const auto& part : kParts) {

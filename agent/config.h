@@ -85,7 +85,7 @@ struct OtaConfig {
   std::int64_t shadow_one_in = 1;
   std::int64_t probation_min_s = 0;
   std::int64_t max_rss_growth_bytes = 64 * 1024 * 1024;
-  bool require_policy = false;
+  bool require_policy = true;
   std::vector<std::string> windows;  ///< "22:00-05:00", UTC
   std::string system_root = "/";
 };
