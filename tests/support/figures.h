@@ -15,14 +15,22 @@ void figure(std::string_view key, Number value) {
     std::ofstream(path, std::ios::app) << key << ' ' << value << '\n';
 }
 
-/// How much to try: `full` under ./dev reliability --full, `quick` under ./dev reliability, else `test` (an ordinary
-/// test run).
+/// How much to try, by who asks.
 template <class Number>
-Number tries(Number test, Number quick, Number full) {
+struct Tries {
+  Number test;   ///< an ordinary test run
+  Number quick;  ///< ./dev reliability: all of it in a minute
+  Number ci;     ///< ./dev reliability --ci: what each change must pass
+  Number full;   ///< ./dev reliability --full
+};
+
+template <class Number>
+Number tries(Tries<Number> of) {
   const char* mode = std::getenv("WAYSIDE_RELIABILITY");
-  if (mode == nullptr) return test;
-  return std::string_view(mode) == "full" ? full : quick;
+  if (mode == nullptr) return of.test;
+  const std::string_view name(mode);
+  return name == "full" ? of.full : name == "ci" ? of.ci : of.quick;
 }
-inline bool run_in_full() { return tries(false, false, true); }
+inline bool run_in_full() { return tries<bool>({.test = false, .quick = false, .ci = false, .full = true}); }
 
 }  // namespace wayside::testing_support

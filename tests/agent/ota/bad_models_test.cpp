@@ -240,7 +240,7 @@ TEST_F(BadModelsTest, none_is_committed_and_the_good_one_stays) {
 }
 
 TEST_F(BadModelsTest, a_good_model_is_never_sent_back) {
-  const auto trials = testing_support::tries<unsigned>(50, 1000, 1000);
+  const auto trials = testing_support::tries<unsigned>({.test = 50, .quick = 200, .ci = 1000, .full = 1000});
   unsigned reverts = 0;
   for (unsigned i = 0; i < trials; ++i) {
     auto model = good_model();

@@ -97,8 +97,9 @@ Outcome run(int number, int devices, double fail_fraction) {
 int main(int argc, char** argv) {
   const auto numbers = testing_support::numbers(argc, argv, 2);
   if (!numbers) return std::fputs("rollout-runs: usage: rollout-runs [RUNS [DEVICES]]\n", stderr), 2;
-  const auto [runs, devices] = std::pair(!numbers->empty() ? numbers->at(0) : testing_support::tries(2, 20, 1000),
-                                         numbers->size() > 1 ? numbers->at(1) : 100'000);
+  const auto [runs, devices] = std::pair(
+      !numbers->empty() ? numbers->at(0) : testing_support::tries<int>({.test = 2, .quick = 5, .ci = 20, .full = 1000}),
+      numbers->size() > 1 ? numbers->at(1) : 100'000);
   constexpr double kBad = 0.05, kGood = 0.002;
   constexpr double kWorstPercent = 0.5;
   int stopped = 0, completed = 0;

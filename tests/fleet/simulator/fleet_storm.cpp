@@ -298,8 +298,9 @@ int main(int argc, char** argv) {
   const auto numbers = testing_support::numbers(argc, argv, 2);
   if (!numbers || (!numbers->empty() && numbers->at(0) > static_cast<int>(kMaxDevices)))
     return std::fprintf(stderr, "fleet-storm: usage: fleet-storm [DEVICES (1 to %zu) [PROCESSES]]\n", kMaxDevices), 2;
-  const auto devices =
-      static_cast<std::size_t>(!numbers->empty() ? numbers->at(0) : testing_support::tries(40, 200, 10'000));
+  const auto devices = static_cast<std::size_t>(
+      !numbers->empty() ? numbers->at(0)
+                        : testing_support::tries<int>({.test = 40, .quick = 100, .ci = 200, .full = 10'000}));
   const auto processes = numbers->size() > 1 ? static_cast<std::size_t>(numbers->at(1)) : (devices + 999) / 1000;
   if (!test::TestBroker::available()) return std::puts("fleet-storm: mosquitto is not installed"), 77;
   allow_many_files();
@@ -309,7 +310,8 @@ int main(int argc, char** argv) {
   auto& board = *new (memory) Board;
   fleet::test::SignedFleet signed_fleet;
   const auto good = signed_fleet.release("3.0.0", test::make_weights(16'384, 1));
-  const auto bad = bad_releases(signed_fleet, devices, testing_support::tries(2, 6, 20));
+  const auto bad =
+      bad_releases(signed_fleet, devices, testing_support::tries<int>({.test = 2, .quick = 3, .ci = 6, .full = 12}));
   test::TempDir files;
   {
     auto storage = base::DiskStorage::open(files.path()).value();

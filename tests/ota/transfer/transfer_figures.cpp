@@ -181,7 +181,7 @@ void cuts(std::size_t size, int number) {
 
 int main(int argument_count, char** arguments) {
   // --small: the same code on files a tenth or less in size, for the test run; its bars are wider where size matters.
-  bool small = false;
+  bool small = testing_support::tries<bool>({.test = false, .quick = true, .ci = false, .full = false});
   for (int i = 1; i < argument_count; ++i) {
     const std::string_view argument(arguments[i]);
     small = small || argument == "--small";

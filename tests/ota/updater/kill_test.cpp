@@ -71,7 +71,7 @@ TEST(KillTest, killed_at_random_moments_nothing_is_torn_and_no_commit_is_lost) {
     manifest.watch.max_restarts = 100;
     world.publish(manifest);
   }
-  const auto kills = testing_support::tries<int>(30, 200, 1000);
+  const auto kills = testing_support::tries<int>({.test = 30, .quick = 100, .ci = 200, .full = 1000});
   // In memory where there is such a file system: a kill loses no page cache, and there many more updates are struck.
   const std::filesystem::path place = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : testing::TempDir();
   const auto root = place / ("wayside_kill_test." + std::to_string(::getpid()));

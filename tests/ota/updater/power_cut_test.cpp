@@ -125,7 +125,7 @@ struct Lab {
 TEST(PowerCutTest, at_every_operation_no_brick_no_torn_model_no_lost_commit) {
   Lab lab;
   Counts counts;
-  const auto seeds = testing_support::tries<std::uint64_t>(2, 4, 20);
+  const auto seeds = testing_support::tries<std::uint64_t>({.test = 2, .quick = 2, .ci = 4, .full = 20});
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     base::FaultyStorage fresh(seed * 0x9E3779B97F4A7C15ULL);
     if (seed % 2 == 0) fresh.reorder_directory_changes();
@@ -158,7 +158,7 @@ TEST(PowerCutTest, at_every_operation_no_brick_no_torn_model_no_lost_commit) {
 TEST(PowerCutTest, random_double_cuts) {
   Lab lab;
   Counts counts;
-  const auto pairs = testing_support::tries<std::uint64_t>(1'500, 10'000, 50'000);
+  const auto pairs = testing_support::tries<std::uint64_t>({.test = 500, .quick = 2'000, .ci = 10'000, .full = 50'000});
   std::uint64_t both = 0;
   for (int reorder = 0; reorder < 2; ++reorder) {
     // From the second version on: rollback of the third, then commits with garbage collection.

@@ -25,7 +25,7 @@ TEST_F(AgentUpdate, KilledAtRandomMomentsItAlwaysEndsWithAModelAndAResult) {
   }
   constexpr std::uint64_t kSeed = 20261121;
   std::mt19937_64 random(kSeed);
-  const auto kills = testing_support::tries<unsigned>(6, 30, 200);
+  const auto kills = testing_support::tries<unsigned>({.test = 6, .quick = 6, .ci = 30, .full = 200});
   unsigned killed = 0, updates = 0, without_model = 0, committed = 0;
   while (killed < kills) {
     const std::string id = std::format("kill-{}", updates);
