@@ -13,6 +13,7 @@
 #include "fleet/commands/stop_signal.h"
 #include "fleet/identity/provisioning.h"
 #include "fleet/inventory.h"
+#include "ota/enrolment/enrolment.h"
 
 namespace wayside::fleet {
 namespace {
@@ -139,7 +140,7 @@ Result<unsigned> serve_provisioning(const FleetOptions& fleet, const ProvisionOp
   WAYSIDE_TRY(const auto authority, Authority::open(options.authority));
   ProvisioningDesk desk(inventory, authority);
   WAYSIDE_TRY(auto client, base::mqtt::Client::create(options.broker.client()));
-  const auto filter = provision_request_topic(options.broker.root, "+");
+  const auto filter = ota::enrolment_request_topic(options.broker.root, "+");
   client->subscribe(filter, 1);
   const auto prefix = filter.size() - std::string_view("+/csr").size();
   auto& clock = base::Clock::real();
@@ -160,7 +161,7 @@ Result<unsigned> serve_provisioning(const FleetOptions& fleet, const ProvisionOp
     std::printf("%s %s (claim %s)\n", reply.granted ? "provisioned" : "refused", reply.device.c_str(), claim.c_str());
     std::fflush(stdout);
     WAYSIDE_CHECK(client->publish(base::mqtt::json_message(
-        provision_reply_topic(options.broker.root, claim, reply.device), reply.payload, 1, false)));
+        ota::enrolment_reply_topic(options.broker.root, claim, reply.device), reply.payload, 1, false)));
   }
   client->close(std::chrono::seconds(2));
   return granted;

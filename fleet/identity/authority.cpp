@@ -158,19 +158,6 @@ bool is_p256(EVP_PKEY* key) {
 void Authority::FreeKey::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
 void Authority::FreeCertificate::operator()(x509_st* certificate) const { X509_free(certificate); }
 
-Result<CertificateRequest> make_request(std::string_view common_name) {
-  WAYSIDE_CHECK(base::mqtt::check_topic_level("device id", common_name));
-  WAYSIDE_TRY(const Key key, make_key());
-  const Request request(X509_REQ_new());
-  if (!request || !set_name(X509_REQ_get_subject_name(request.get()), common_name) ||
-      X509_REQ_set_pubkey(request.get(), key.get()) != 1 || X509_REQ_sign(request.get(), key.get(), EVP_sha256()) == 0)
-    return fail_ssl("cannot make a certificate request");
-  CertificateRequest made;
-  WAYSIDE_TRY(made.key_pem, key_pem(key.get()));
-  WAYSIDE_TRY(made.request_pem, to_pem([&](BIO* bio) { return PEM_write_bio_X509_REQ(bio, request.get()); }));
-  return made;
-}
-
 Result<std::string> fingerprint(std::string_view certificate_pem) {
   if (certificate_pem.size() > kMaxPemBytes) return fail(Code::exhausted, "certificate is larger than 16 KiB");
   const Bio bio = reader(certificate_pem);

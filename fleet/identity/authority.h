@@ -21,13 +21,6 @@ struct Identity {
   std::string certificate_pem;
 };
 
-/// A key pair and a request to sign it, as a device makes them when it is provisioned; the key never leaves the device.
-struct CertificateRequest {
-  std::string key_pem;
-  std::string request_pem;
-};
-[[nodiscard]] base::Result<CertificateRequest> make_request(std::string_view common_name);
-
 /// Hex SHA-256 of the DER form. corrupt: not one PEM certificate.
 [[nodiscard]] base::Result<std::string> fingerprint(std::string_view certificate_pem);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Both ends of claim-certificate provisioning.
+// Who gets a certificate, and the answers.
 #include "fleet/identity/provisioning.h"
 
 #include <format>
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "base/mqtt/message.h"
 
 namespace wayside::fleet {
 namespace {
@@ -24,14 +25,6 @@ std::string text(const Json& object, const char* key) {
 }
 
 }  // namespace
-
-std::string provision_request_topic(std::string_view root, std::string_view claim) {
-  return std::format("{}/provision/{}/csr", root, claim);
-}
-
-std::string provision_reply_topic(std::string_view root, std::string_view claim, std::string_view device) {
-  return std::format("{}/provision/{}/crt/{}", root, claim, device);
-}
 
 Result<std::string> ProvisioningDesk::grant(const std::string& claim, const std::string& id, const std::string& request,
                                             std::int64_t now_unix_s) {
@@ -68,35 +61,6 @@ ProvisioningDesk::Reply ProvisioningDesk::answer(const std::string& claim, const
   base::log_info("provision claim={} device={} granted={} reason=\"{}\"", claim, device, reply.granted,
                  certificate ? "" : certificate.error().message);
   return reply;
-}
-
-Result<Identity> provision(base::mqtt::ClientOptions claim_connection, const std::string& root,
-                           const std::string& claim, const std::string& device, std::chrono::seconds limit,
-                           base::Clock& clock) {
-  using Kind = base::mqtt::Event::Kind;
-  WAYSIDE_TRY(auto request, make_request(device));
-  WAYSIDE_TRY(auto client, base::mqtt::Client::create(std::move(claim_connection), clock));
-  const auto reply_topic = provision_reply_topic(root, claim, device);
-  client->subscribe(reply_topic, 1);
-  const Json json = {{"device", device}, {"csr", request.request_pem}};
-  const auto message = base::mqtt::json_message(provision_request_topic(root, claim), json.dump(), 1, false);
-  const auto deadline = clock.now() + limit;
-  std::string last = "no answer; does the operator run: wayside fleet provision";
-  while (clock.now() < deadline) {
-    const auto event = client->wait(deadline);
-    if (!event) continue;
-    if (event->kind == Kind::connected) {
-      WAYSIDE_CHECK(client->publish(message));
-    } else if (event->kind == Kind::dropped || event->kind == Kind::connect_failed) {
-      last = event->detail;
-    } else if (event->kind == Kind::message && event->message.topic == reply_topic) {
-      client->close(std::chrono::seconds(1));
-      const Json answer = Json::parse(event->message.payload, nullptr, false);
-      if (const auto refused = text(answer, "refused"); !refused.empty()) return fail(Code::bad_state, refused);
-      return Identity{std::move(request.key_pem), text(answer, "certificate")};
-    }
-  }
-  return fail(Code::timeout, std::format("provisioning of {}: {}", device, last));
 }
 
 }  // namespace wayside::fleet

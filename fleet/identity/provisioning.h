@@ -1,30 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Provisioning: a device that has only a claim certificate asks for its own; the operator's side answers.
+// ProvisioningDesk: the operator's half of enrolment; the device's is ota/enrolment.
 #pragma once
 
-#include <memory>
 #include <string>
 
-#include "base/clock.h"
-#include "base/mqtt/client.h"
 #include "base/result.h"
 #include "fleet/identity/authority.h"
 #include "fleet/inventory.h"
 
 namespace wayside::fleet {
 
-/// A claim is a certificate of the claim authority that a batch of boards shares; it opens nothing but these two
-/// topics, on a broker listener of its own (packaging/mosquitto):
-///   <root>/provision/<claim>/csr   device ->   {"device":"gate-1","csr":"<PEM>"}
-///   <root>/provision/<claim>/crt/<device>  ->  {"device":"gate-1","certificate":"<PEM>"} or
-///   {"device":...,"refused":"why"}
-/// Claims leak (a stolen board): what they can do is bounded by the list of allowed devices, each of which can be
-/// provisioned once, and by the switch.
-[[nodiscard]] std::string provision_request_topic(std::string_view root, std::string_view claim);
-[[nodiscard]] std::string provision_reply_topic(std::string_view root, std::string_view claim, std::string_view device);
-
-/// Answers one request. Pure but for the database; `claim` comes from the topic, which the broker's rules tie to the
-/// certificate.
+/// Answers one request. Claims leak (a stolen board): what they can do is bounded by the list of allowed devices, each
+/// of which can be provisioned once, and by the switch. Pure but for the database; `claim` comes from the topic, which
+/// the broker's rules tie to the certificate.
 class ProvisioningDesk {
  public:
   ProvisioningDesk(Inventory& inventory, const Authority& authority) : inventory_(inventory), authority_(authority) {}
@@ -42,11 +30,5 @@ class ProvisioningDesk {
   Inventory& inventory_;
   const Authority& authority_;
 };
-
-/// The device's part: connects with the claim, sends the request, waits for its certificate. The key stays here.
-/// Errors: timeout, bad_state (refused, with the reason), and the client's.
-base::Result<Identity> provision(base::mqtt::ClientOptions claim_connection, const std::string& root,
-                                 const std::string& claim, const std::string& device, std::chrono::seconds limit,
-                                 base::Clock& clock);
 
 }  // namespace wayside::fleet

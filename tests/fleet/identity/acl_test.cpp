@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "base/mqtt/client.h"
 #include "fleet/identity/provisioning.h"
 #include "tests/base/mqtt/test_broker.h"
 

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "fleet/sql/schema.h"
+#include "ota/enrolment/device_key.h"
 #include "tests/base/mqtt/test_broker.h"
 
 namespace wayside::fleet {
@@ -27,7 +28,7 @@ class Provisioning : public testing::Test {
     return nlohmann::json{{"device", device}, {"csr", request}}.dump();
   }
   ProvisioningDesk::Reply ask(const std::string& claim, const std::string& device, const std::string& named) {
-    return desk_.answer(claim, payload(device, make_request(named)->request_pem), 5);
+    return desk_.answer(claim, payload(device, ota::DeviceKey::generate()->request(named).value()), 5);
   }
 };
 
@@ -59,7 +60,7 @@ TEST_F(Provisioning, OthersAreRefusedWithTheSameWords) {
 TEST_F(Provisioning, DamagedRequestsAreRefused) {
   ASSERT_TRUE(inventory_.put({.id = "gate-1"}));
   EXPECT_FALSE(ask("batch-7", "gate-1", "gate-2").granted) << "the request names another";
-  auto request = make_request("gate-1")->request_pem;
+  auto request = ota::DeviceKey::generate()->request("gate-1").value();
   for (const auto& bad : {std::string(), std::string("no PEM"), request.substr(0, request.size() / 2),
                           authority_.certificate_pem(), std::string(30'000, 'x')})
     EXPECT_FALSE(desk_.answer("batch-7", payload("gate-1", bad), 5).granted);
