@@ -6,19 +6,19 @@
 #include <string>
 #include <vector>
 
-#include "fleet/agent_program.h"
 #include "fleet/flash/flash_command.h"
 #include "fleet/fleet_command.h"
 #include "fleet/monitor_command.h"
 #include "fleet/package_command.h"
+#include "fleet/sibling_program.h"
 
 namespace {
 
 namespace fleet = wayside::fleet;
 using Arguments = std::vector<std::string>;
 
-int hand_over(const Arguments& arguments) {
-  const auto error = fleet::exec_agent(arguments);
+int hand_over(const Arguments& arguments, const fleet::SiblingProgram& program = fleet::kAgentProgram) {
+  const auto error = fleet::exec_program(program, arguments);
   std::fprintf(stderr, "wayside: %s\n", error.message.c_str());
   return 1;
 }
@@ -98,6 +98,14 @@ void add_bench(CLI::App& app, std::function<int()>& chosen) {
   });
 }
 
+/// All that follows is wayside-optimize's own, --help too.
+void add_optimize(CLI::App& app, std::function<int()>& chosen) {
+  auto* command = app.add_subcommand("optimize", "INT8 variants of a float model, measured, with a report");
+  command->prefix_command()->set_help_flag();
+  command->callback(
+      [=, &chosen] { chosen = [=] { return hand_over(command->remaining(), fleet::kOptimizerProgram); }; });
+}
+
 void add_config(CLI::App& app, std::function<int()>& chosen) {
   auto* command = app.add_subcommand("config", "About configuration files");
   command->require_subcommand(1);
@@ -154,6 +162,7 @@ int main(int argc, char** argv) {
   add_check(app, chosen);
   add_devices(app, chosen);
   add_bench(app, chosen);
+  add_optimize(app, chosen);
   fleet::add_package(app, chosen);
   fleet::add_keys(app, chosen);
   add_monitor(app, chosen);

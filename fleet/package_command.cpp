@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "base/mapped_file.h"
-#include "fleet/agent_program.h"
+#include "fleet/sibling_program.h"
 #include "fleet/signed_package.h"
 #include "ota/package/canonical_json.h"
 #include "ota/package/trust.h"
@@ -267,7 +267,7 @@ void add_golden(CLI::App& package, std::function<int()>& chosen) {
       if (!options->card.empty()) all.insert(all.end(), {"--golden-card", options->card});
       if (!options->source.empty()) all.insert(all.end(), {"--golden-source", options->source});
       if (options->json) all.emplace_back("--json");
-      const auto error = exec_agent(all);
+      const auto error = exec_program(kAgentProgram, all);
       std::fprintf(stderr, "wayside: %s\n", error.message.c_str());
       return 1;
     };
