@@ -91,8 +91,8 @@ class WordDot {
   int16x8_t zero_point_;
 };
 
-/// s8 times s8: two products of up to 127 * 128 are summed in 16 bits before they are widened. A weight of -128 would
-/// overflow that; make_gemm_conv() is not given such layers.
+/// s8 times s8: two products are summed in 16 bits before they are widened. Only two weights of -128 would overflow
+/// that (2 * 128 * 128); the kernel list refuses layers where two of them meet.
 class ByteDot {
  public:
   /// Two partial sums per channel: 16 + 4 + 2 + 2 of 32 registers.

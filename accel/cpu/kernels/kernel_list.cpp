@@ -2,12 +2,14 @@
 // The kernel list and make_conv(): the first entry at or below the wanted level that covers the shape.
 #include "accel/cpu/kernels/kernel_list.h"
 
-#include <algorithm>
 #include <array>
+#include <functional>
+#include <numeric>
 
 #include "accel/cpu/kernels/conv_depthwise_arm.h"
 #include "accel/cpu/kernels/isa.h"
 #include "accel/cpu/kernels/packed_conv.h"
+#include "accel/cpu/kernels/spec_math.h"
 #include "base/log.h"
 
 namespace wayside::accel::cpu {
@@ -27,10 +29,27 @@ template <const WindowIsa& (*kIsa)()>
 std::unique_ptr<ConvKernel> window(const ConvSpec& spec) {
   return make_window_conv(spec, kIsa());
 }
+/// Whether two weights of -128 are summed in 16 bits before they are widened: the same byte of two neighbouring groups.
+bool least_weights_meet(std::span<const std::byte> packed, std::size_t k_group_count) {
+  constexpr std::size_t kGroupBytes = kBlockLanes * 4;
+  const auto is_least = [](std::byte a, std::byte b) { return a == std::byte{0x80} && b == a; };
+  for (std::size_t block = 0; block < packed.size(); block += k_group_count * kGroupBytes) {
+    for (std::size_t group = 0; group + 2 <= k_group_count; group += 2) {
+      const auto first = packed.subspan(block + (group * kGroupBytes), kGroupBytes);
+      const auto second = packed.subspan(block + ((group + 1) * kGroupBytes), kGroupBytes);
+      if (std::inner_product(first.begin(), first.end(), second.begin(), false, std::logical_or<>(), is_least))
+        return true;
+    }
+  }
+  return false;
+}
+
 std::unique_ptr<ConvKernel> gemm_bytes(const ConvSpec& spec) {
-  if (spec.packed != nullptr) return make_gemm_conv(spec, neon_bytes_isa());
-  const std::uint8_t least = spec.is_unsigned ? 0 : 0x80;
-  return std::ranges::contains(spec.weights, least) ? nullptr : make_gemm_conv(spec, neon_bytes_isa());
+  auto kernel = make_gemm_conv(spec, neon_bytes_isa());
+  PackedConv packed;
+  if (kernel == nullptr || !kernel->get_packed(packed)) return nullptr;
+  const auto k_elements = static_cast<std::size_t>(spec.kernel_h) * spec.kernel_w * spec.in_c;
+  return least_weights_meet(packed.weights, divide_up(k_elements, 4)) ? nullptr : std::move(kernel);
 }
 #endif
 

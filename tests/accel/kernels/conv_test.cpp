@@ -226,6 +226,28 @@ TEST_P(ConvTest, ExtremeValues) {
   }
 }
 
+/// The largest sums of products that 16 bits hold: weights of -128 beside weights of -127, but never beside each other.
+TEST_P(ConvTest, LeastWeightsApart) {
+  Random random(8);
+  for (const std::int32_t channels : {8, 12, 16, 20, 64}) {
+    for (const int parity : {0, 1, 2}) {  // 2: -128 throughout
+      ConvSpec s{.in_w = 5, .in_c = channels, .out_w = 5, .out_c = 33};
+      ConvCase one = make_case(s, {}, random.engine());
+      std::ranges::fill(one.input, std::uint8_t{0x80});
+      for (std::size_t i = 0; i < one.weights.size(); ++i) {
+        const auto half = static_cast<int>(i % static_cast<std::size_t>(channels) / 4 % 2);
+        one.weights[i] = parity == 2 || half == parity ? 0x80 : 0x81;
+      }
+      const auto kernel = GetParam().make(one.spec);
+      if (GetParam().name == "gemm_bytes") {
+        EXPECT_EQ(kernel != nullptr, parity != 2) << channels;
+      }
+      if (kernel == nullptr) continue;
+      EXPECT_EQ(run_case(*kernel, one, single_), run_case(*make_reference_conv(one.spec), one, single_)) << channels;
+    }
+  }
+}
+
 std::vector<ConvEntry> fast_entries() {
   std::vector<ConvEntry> entries;
   std::ranges::copy_if(conv_entries(), std::back_inserter(entries),
