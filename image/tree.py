@@ -80,7 +80,7 @@ OBJCOPY = {"amd64": "x86_64-linux-gnu-objcopy", "arm64": "aarch64-linux-gnu-objc
 
 def add_project(tree, binaries, architecture):
     """Our programs, the shipped model, the unit; then the overlay, which may change any of it."""
-    for program in ("agent/waysided", "agent/wayside-fetch"):
+    for program in ("agent/waysided", "agent/wayside-fetch", "agent/wayside-enroll"):
         target = tree / "usr/bin" / Path(program).name
         install(binaries / program, target, 0o755)
         # The build id depends on the folder of the build; nothing else of the debug information is shipped either.

@@ -65,13 +65,13 @@ def system(board, root):
     files = {line.split(" squashfs-root/", 1)[1].split(" -> ")[0]: line for line in listing if " squashfs-root/" in line}
     bad = [name for name, line in files.items() if FORBIDDEN_BITS.search(line) or " 0/0 " not in line]
     need(not bad, f"set-uid, writable by all, or not root's: {bad[:3]}")
-    for name in ("usr/bin/waysided", "usr/bin/wayside-fetch", "usr/bin/rauc", "usr/bin/grub-editenv", "usr/lib/systemd/systemd",
-                 "usr/lib/wayside/prepare", "usr/lib/wayside/confirm", "etc/rauc/system.conf", "etc/rauc/keyring.pem", "etc/machine-id"):
+    for name in ("usr/bin/waysided", "usr/bin/wayside-fetch", "usr/bin/wayside-enroll", "usr/bin/rauc", "usr/bin/grub-editenv", "usr/lib/systemd/systemd",
+                 "usr/lib/wayside/prepare", "usr/lib/wayside/enroll", "usr/lib/wayside/confirm", "etc/rauc/system.conf", "etc/rauc/keyring.pem", "etc/machine-id"):
         need(name in files, f"{name} is missing")
     need("usr/bin/perl" not in files and "usr/bin/dpkg" not in files, "package management is in it")
     for unit in board.mask:
         need(files.get(f"etc/systemd/system/{unit}", "").endswith("-> /dev/null"), f"{unit} is not masked")
-    for unit in ("waysided", "wayside-confirm", "wayside-prepare"):
+    for unit in ("waysided", "wayside-confirm", "wayside-enroll", "wayside-prepare"):
         need(f"etc/systemd/system/multi-user.target.wants/{unit}.service" in files, f"{unit} is not enabled")
     shadow = run("unsquashfs", "-cat", root, "etc/shadow").splitlines()
     need(shadow and all(line.split(":")[1][:1] in ("*", "!") for line in shadow), "somebody has a password")

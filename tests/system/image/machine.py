@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated board that runs a firmware image, and a broker of this host that listens to it. Needs no privilege, no KVM."""
+import contextlib
 import json
 import os
 import queue
@@ -35,24 +36,33 @@ telemetry: {{interval_s: 5}}
 """
 
 
+OPEN = "listener @PORT@ 127.0.0.1\nallow_anonymous true\npersistence false\n"
+
+
+def start_broker(config, file):
+    """mosquitto with this configuration, in which @PORT@ stands for a free port; returns the process and the port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    file.write_text(config.replace("@PORT@", str(port)))
+    server = subprocess.Popen(["mosquitto", "-c", file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    return server, port
+
+
 class Broker:
     """mosquitto on a free port of the loopback; every message is put into a queue with the time of its arrival."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, config=OPEN, listen=()):
         self.messages = queue.Queue()
         self.log = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        config = folder / "mosquitto.conf"
-        config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
-        self.server = subprocess.Popen(["mosquitto", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    break
-            time.sleep(0.1)
-        self.client = subprocess.Popen(["mosquitto_sub", "-p", str(self.port), "-t", "te/#", "-F", "%t\t%p"], stdout=subprocess.PIPE, text=True)
+        self.server, self.port = start_broker(config, folder / "mosquitto.conf")
+        self.client = subprocess.Popen(["mosquitto_sub", "-p", str(self.port), "-t", "te/#", "-F", "%t\t%p", *listen],
+                                       stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -64,6 +74,11 @@ class Broker:
                 continue
             self.log.append(message)
             self.messages.put(message)
+
+    def forget(self):
+        """What has come until now does not count any more."""
+        while not self.messages.empty():
+            self.messages.get()
 
     def wait(self, wanted, deadline, alive):
         """The first message from now on for which wanted(topic, payload) holds; None at the deadline or when not alive()."""
@@ -90,8 +105,39 @@ class Disk:
             subprocess.run(["zstd", "-qdf", "--sparse", image, "-o", path], check=True)
             os.truncate(path, size_mib * MEBIBYTE)
         self.path = path
+        self.shown_mib = None  # a board is shown less of it, and what it writes is dropped
         table = json.loads(subprocess.run(["sfdisk", "--json", path], check=True, capture_output=True, text=True).stdout)
-        self.offsets = {part["name"]: part["start"] * 512 for part in table["partitiontable"]["partitions"]}
+        parts = table["partitiontable"]["partitions"]
+        self.offsets = {part["name"]: part["start"] * 512 for part in parts}
+
+    def drive(self):
+        return f"format=raw,file={self.path}" + (f",size={self.shown_mib}M,snapshot=on" if self.shown_mib else "")
+
+    def remove_folder(self, partition, name):
+        subprocess.run(["mdeltree", "-i", f"{self.path}@@{self.offsets[partition]}", f"::{name}"], check=False, capture_output=True)
+
+    def make_folder(self, partition, name):
+        self.remove_folder(partition, name)
+        subprocess.run(["mmd", "-i", f"{self.path}@@{self.offsets[partition]}", f"::{name}"], check=True)
+
+    @contextlib.contextmanager
+    def last_partition(self, file, back=False):
+        """The data partition as a file of its own; `back`: what was done to the file is done to the disk."""
+        start = self.offsets["data"]
+        table = json.loads(subprocess.run(["sfdisk", "--json", self.path], check=True, capture_output=True, text=True).stdout)
+        size = table["partitiontable"]["partitions"][-1]["size"] * 512
+        def copy(source, source_at, target, target_at):
+            subprocess.run(["dd", f"if={source}", f"of={target}", "bs=1M", f"skip={source_at}", f"seek={target_at}", f"count={size}",
+                            "iflag=skip_bytes,count_bytes", "oflag=seek_bytes", "conv=notrunc,sparse" if target == file else "conv=notrunc"],
+                           check=True, capture_output=True)
+        file.unlink(missing_ok=True)
+        with file.open("wb") as empty:
+            os.truncate(empty.fileno(), size)
+        copy(self.path, start, file, 0)
+        yield file
+        if back:
+            copy(file, 0, self.path, start)
+        file.unlink()
 
     def put(self, partition, name, text):
         subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets[partition]}", "-", f"::{name}"], input=text.encode(), check=True)
@@ -147,7 +193,7 @@ class Machine:
         command = [self.board["program"], *self.board["machine"], "-accel", accelerator, "-smp", "2", "-m", "1024", "-nodefaults", "-display",
                    "none", "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.code}",
                    "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
-                   "-drive", f"if=none,id=disk,format=raw,file={self.disk.path}", "-device", "virtio-blk-pci,drive=disk,bootindex=0",
+                   "-drive", f"if=none,id=disk,{self.disk.drive()}", "-device", "virtio-blk-pci,drive=disk,bootindex=0",
                    "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-serial", f"file:{self.serial}", *extra]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "qemu.log").open("a"))
 
