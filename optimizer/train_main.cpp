@@ -121,12 +121,10 @@ Result<void> run_eval(const Recipe& recipe, const Arguments& arguments) {
 Result<void> fine_tune(const Recipe& recipe, const Arguments& arguments, const std::vector<TensorQuantization>& scales,
                        Network& network) {
   WAYSIDE_TRY(const auto folders, load_all(recipe.training));
-  std::vector<ir::ActivationRange> ranges;
-  for (const auto& scale : scales) ranges.push_back({scale.scale, scale.zero_point});
   ir::TorchModel model(network.graph), average(network.graph);
   for (auto* each : {&model, &average}) {
     each->read_weights(network.graph);
-    each->fake_quantize(ranges);
+    each->fake_quantize({.activations = scales, .weights = {}});
   }
   WAYSIDE_CHECK(train({.network = &network,
                        .model = &model,

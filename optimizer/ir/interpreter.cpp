@@ -57,11 +57,7 @@ void Interpreter::observe(Observer observer) {
   });
 }
 
-void Interpreter::simulate(const std::vector<TensorQuantization>& scales) {
-  std::vector<ActivationRange> ranges;
-  for (const auto& q : scales) ranges.push_back({q.scale, q.zero_point});
-  torch_->model.fake_quantize(std::move(ranges));
-}
+void Interpreter::simulate(Scheme scheme) { torch_->model.fake_quantize(std::move(scheme)); }
 
 void set_interpreter_threads(int count) { torch::set_num_threads(count); }
 

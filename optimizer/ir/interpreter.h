@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "optimizer/ir/graph.h"
-#include "optimizer/quantize/quantized_graph.h"
+#include "optimizer/quantize/scheme.h"
 
 namespace wayside::optimizer::ir {
 
@@ -29,9 +29,8 @@ class Interpreter {
   using Observer = std::function<void(TensorId, std::span<const float>)>;
   void observe(Observer observer);
 
-  /// From now on activations are rounded as INT8 would, and weights per channel. One entry for each tensor of the
-  /// graph; an entry with scale 0 stays float. Empty: float.
-  void simulate(const std::vector<TensorQuantization>& scales);
+  /// From now on activations and weights are rounded as the scheme says. Empty: float.
+  void simulate(Scheme scheme);
 
  private:
   struct Torch;

@@ -36,11 +36,15 @@ torch::Tensor from_vector(const std::vector<float>& values) {
   return torch::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())}).clone();
 }
 
-/// Symmetric per output channel, -127..127, as the quantiser does it.
-torch::Tensor round_weight(const torch::Tensor& weight) {
-  const auto scale = (weight.detach().flatten(1).abs().amax(1) / 127).clamp_min(1e-8);
+/// As the quantiser does it.
+torch::Tensor round_weight(const torch::Tensor& weight, WeightFormat format) {
+  if (format == WeightFormat::float32) return weight;
+  if (format == WeightFormat::float16)  // the gradient passes straight through
+    return weight + (weight.to(torch::kHalf).to(torch::kFloat) - weight).detach();
+  const int level = most_level(format);
+  const auto scale = (weight.detach().flatten(1).abs().amax(1) / level).clamp_min(kLeastScale);
   const auto zero = torch::zeros({weight.size(0)}, torch::kInt);
-  return torch::fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127);
+  return torch::fake_quantize_per_channel_affine(weight, scale, zero, 0, -level, level);
 }
 
 }  // namespace
@@ -76,12 +80,15 @@ TorchModel::TorchModel(const Graph& graph) : graph_(graph), layers_(graph.ops.si
 }
 
 torch::Tensor TorchModel::rounded(TensorId id, torch::Tensor x) const {
-  if (ranges_.empty() || ranges_[id].scale == 0) return x;
-  return torch::fake_quantize_per_tensor_affine(x, ranges_[id].scale, ranges_[id].zero_point, -128, 127);
+  if (scheme_.empty() || scheme_.activations[id].scale == 0) return x;
+  const TensorQuantization& q = scheme_.activations[id];
+  return torch::fake_quantize_per_tensor_affine(x, q.scale, q.zero_point, -128, 127);
 }
 
-torch::Tensor TorchModel::run_weighted(const Op& op, const Layer& layer, torch::Tensor x) {
-  const auto weight = ranges_.empty() ? layer.weight : round_weight(layer.weight);
+torch::Tensor TorchModel::run_weighted(std::size_t index, torch::Tensor x) {
+  const Op& op = graph_.ops[index];
+  const Layer& layer = layers_[index];
+  const auto weight = scheme_.empty() ? layer.weight : round_weight(layer.weight, scheme_.weight(index));
   if (op.kind == OpKind::fully_connected) {
     return activate(op.activation, to_nchw(torch::linear(to_nhwc(x), weight, layer.bias)));
   }
@@ -112,7 +119,7 @@ std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>&
     const Op& op = graph_.ops[i];
     torch::Tensor out;
     if (has_weights(op.kind)) {
-      out = run_weighted(op, layers_[i], values[op.inputs[0]]);
+      out = run_weighted(i, values[op.inputs[0]]);
     } else {
       std::vector<torch::Tensor> in;
       for (const TensorId id : op.inputs) in.push_back(values[id]);
@@ -131,7 +138,7 @@ std::shared_ptr<TorchModel> TorchModel::twin() const {
   auto theirs = other->parameters();
   const auto ours = parameters();
   for (std::size_t i = 0; i < ours.size(); ++i) theirs[i].set_data(ours[i].detach());
-  other->ranges_ = ranges_;
+  other->scheme_ = scheme_;
   other->train(is_training());
   return other;
 }

@@ -11,14 +11,9 @@
 #include <vector>
 
 #include "optimizer/ir/graph.h"
+#include "optimizer/quantize/scheme.h"
 
 namespace wayside::optimizer::ir {
-
-/// How an activation tensor is stored: real = scale * (q - zero_point), q in -128..127. scale 0: stays float.
-struct ActivationRange {
-  float scale = 0;
-  int zero_point = 0;
-};
 
 /// Owns the parameters of one graph's layers. Tensors of rank 4 inside are NCHW views with channels-last strides.
 class TorchModel : public torch::nn::Module {
@@ -38,9 +33,9 @@ class TorchModel : public torch::nn::Module {
   /// A second model over the same parameters, with gradients and running statistics of its own: for another thread.
   [[nodiscard]] std::shared_ptr<TorchModel> twin() const;
 
-  /// Rounds each tensor as INT8 would (one entry per graph tensor) and each weight per channel; gradients pass straight
-  /// through. Needs a graph without batch norm. An empty vector turns it off.
-  void fake_quantize(std::vector<ActivationRange> ranges) { ranges_ = std::move(ranges); }
+  /// Rounds tensors and weights as the scheme says; gradients pass straight through. Needs a graph without batch norm.
+  /// An empty scheme turns it off.
+  void fake_quantize(Scheme scheme) { scheme_ = std::move(scheme); }
 
   /// Called with every tensor that forward() computes (and its inputs), for calibration.
   using Observer = std::function<void(TensorId, const torch::Tensor&)>;
@@ -53,13 +48,13 @@ class TorchModel : public torch::nn::Module {
     torch::Tensor weight, bias;
     torch::Tensor gamma, beta, mean, variance;  ///< undefined without batch norm
   };
-  torch::Tensor run_weighted(const Op& op, const Layer& layer, torch::Tensor x);
+  torch::Tensor run_weighted(std::size_t index, torch::Tensor x);
   torch::Tensor rounded(TensorId id, torch::Tensor x) const;
 
   Graph graph_;  ///< structure only; weights live in layers_
   std::vector<Layer> layers_;
   std::vector<torch::Tensor> constants_;  ///< one per tensor, undefined where it is computed
-  std::vector<ActivationRange> ranges_;
+  Scheme scheme_;
   Observer observer_;
 };
 

@@ -10,9 +10,6 @@
 namespace wayside::optimizer {
 namespace {
 
-/// A scale of 0 cannot be stored; a tensor that is always 0 gets this one.
-constexpr float kLeastScale = 1e-6F;
-
 TensorQuantization from_range(Range range) {
   const float low = std::min(range.low, 0.0F), high = std::max(range.high, 0.0F);
   const float scale = std::max((high - low) / 255.0F, kLeastScale);
@@ -27,18 +24,19 @@ Range bounded(Range range, ir::Activation activation) {
   return range;
 }
 
-QuantizedWeights round_weights(const ir::Op& op, float input_scale) {
+QuantizedWeights round_weights(const ir::Op& op, float input_scale, WeightFormat format) {
   const std::size_t channels = op.bias.size(), per_channel = op.weight.size() / channels;
   const auto index = [&](std::size_t o, std::size_t i) {
     return op.kind == ir::OpKind::depthwise_conv ? i * channels + o : o * per_channel + i;
   };
-  QuantizedWeights out{.weight = std::vector<std::int8_t>(op.weight.size()), .scale = {}, .bias = {}};
+  QuantizedWeights out{.format = format, .weight = std::vector<std::int8_t>(op.weight.size()), .scale = {}, .bias = {}};
+  const auto level = static_cast<float>(most_level(format));
   for (std::size_t o = 0; o < channels; ++o) {
     float largest = 0;
     for (std::size_t i = 0; i < per_channel; ++i) largest = std::max(largest, std::abs(op.weight[index(o, i)]));
-    const float scale = std::max(largest / 127.0F, kLeastScale);
+    const float scale = weight_scale(largest, format);
     for (std::size_t i = 0; i < per_channel; ++i) {
-      const float q = std::clamp(std::nearbyint(op.weight[index(o, i)] / scale), -127.0F, 127.0F);
+      const float q = std::clamp(std::nearbyint(op.weight[index(o, i)] / scale), -level, level);
       out.weight[index(o, i)] = static_cast<std::int8_t>(q);
     }
     constexpr double kMost =
@@ -96,20 +94,29 @@ std::vector<TensorQuantization> choose_scales(const ir::Graph& graph, std::span<
   return scales;
 }
 
-base::Result<QuantizedGraph> quantize(const ir::Graph& graph, const std::vector<TensorQuantization>& scales) {
-  if (scales.size() != graph.tensors.size()) {
+base::Result<QuantizedGraph> quantize(const ir::Graph& graph, const std::vector<TensorQuantization>& scales,
+                                      std::span<const WeightFormat> formats) {
+  if (scales.size() != graph.tensors.size() || (!formats.empty() && formats.size() != graph.ops.size())) {
     return base::fail(base::Code::invalid_argument,
-                      std::format("quantize: {} scales for {} tensors", scales.size(), graph.tensors.size()));
+                      std::format("quantize: {} scales for {} tensors, {} formats for {} operators", scales.size(),
+                                  graph.tensors.size(), formats.size(), graph.ops.size()));
   }
   QuantizedGraph out{.graph = graph, .tensors = scales, .weights = {}};
-  for (const auto& op : graph.ops) {
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const ir::Op& op = graph.ops[i];
     const bool conv = ir::has_weights(op.kind);
+    const WeightFormat format = formats.empty() ? WeightFormat::int8 : formats[i];
+    if (conv && format != WeightFormat::int8 && format != WeightFormat::int4) {
+      return base::fail(
+          base::Code::invalid_argument,
+          std::format("quantize: {} has float weights; give it int8 or int4", graph.tensors[op.output].name));
+    }
     if (conv && (!op.norm.empty() || op.bias.empty() || op.weight.empty())) {
       return base::fail(base::Code::invalid_argument,
                         std::format("quantize: {} has no weights or an unfolded batch norm; call fold_batch_norm first",
                                     graph.tensors[op.output].name));
     }
-    out.weights.push_back(conv ? round_weights(op, scales[op.inputs[0]].scale) : QuantizedWeights{});
+    out.weights.push_back(conv ? round_weights(op, scales[op.inputs[0]].scale, format) : QuantizedWeights{});
   }
   return out;
 }

@@ -41,7 +41,9 @@ class RangeCollector {
 std::vector<TensorQuantization> choose_scales(const ir::Graph& graph, std::span<const Range> ranges,
                                               const TensorQuantization& input);
 
-/// Rounds the weights of a graph without batch norm. Errors: invalid_argument (norm not folded, sizes do not match).
-base::Result<QuantizedGraph> quantize(const ir::Graph& graph, const std::vector<TensorQuantization>& scales);
+/// Rounds the weights of a graph without batch norm; `formats`: one per op, empty: int8 everywhere. Errors:
+/// invalid_argument (norm not folded, sizes do not match, a float format).
+base::Result<QuantizedGraph> quantize(const ir::Graph& graph, const std::vector<TensorQuantization>& scales,
+                                      std::span<const WeightFormat> formats = {});
 
 }  // namespace wayside::optimizer

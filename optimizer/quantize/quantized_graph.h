@@ -6,18 +6,14 @@
 #include <vector>
 
 #include "optimizer/ir/graph.h"
+#include "optimizer/quantize/scheme.h"
 
 namespace wayside::optimizer {
 
-/// real = scale * (q - zero_point), q in -128..127.
-struct TensorQuantization {
-  float scale = 1;
-  int zero_point = 0;
-};
-
-/// Weights of one convolution, in the layout of ir::Op::weight. weight = scale[o] * q, q in -127..127;
+/// Weights of one convolution, in the layout of ir::Op::weight, one per byte in both formats. weight = scale[o] * q;
 /// bias = input scale * scale[o] * q.
 struct QuantizedWeights {
+  WeightFormat format = WeightFormat::int8;  ///< int8 or int4
   std::vector<std::int8_t> weight;
   std::vector<float> scale;  ///< one per output channel
   std::vector<std::int32_t> bias;

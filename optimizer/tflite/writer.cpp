@@ -79,6 +79,15 @@ std::int8_t rounded(float value, const TensorQuantization& q) {
   return static_cast<std::int8_t>(std::clamp(steps, -128.0F, 127.0F));
 }
 
+/// Two in a byte, the first in the lower half. Source: tensorflow/lite/kernels/internal/portable_tensor_utils.cc,
+/// UnpackDenseInt4IntoInt8.
+std::vector<std::uint8_t> packed_int4(const std::vector<std::int8_t>& values) {
+  std::vector<std::uint8_t> out((values.size() + 1) / 2);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    out[i / 2] |= static_cast<std::uint8_t>((values[i] & 15) << (4 * (i % 2)));
+  return out;
+}
+
 /// What the format has no form for.
 base::Result<void> check(const ir::Graph& graph, const ir::Op& op) {
   const auto& in = graph.tensors[op.inputs[0]].shape;
@@ -162,6 +171,11 @@ class Writer {
     const std::vector<std::int64_t> zeros(weights.scale.size(), 0);
     const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &weights.scale, &zeros,
                                                                          0, depthwise ? 3 : 0);
+    if (weights.format == WeightFormat::int4) {
+      const auto packed = packed_int4(weights.weight);
+      return add_tensor(shape, schema::TensorType::INT4, add_buffer(packed.data(), packed.size()), name + "/weight",
+                        quantization);
+    }
     const auto buffer = add_buffer(weights.weight.data(), weights.weight.size());
     return add_tensor(shape, schema::TensorType::INT8, buffer, name + "/weight", quantization);
   }
@@ -195,8 +209,10 @@ class Writer {
     return add_tensor({1}, schema::TensorType::INT8, add_buffer(&value, 1), name + "/fill", quantization);
   }
 
-  std::uint32_t code_index(const ir::Op& op) {
-    const OperatorId id = *operator_id(op);
+  std::uint32_t code_index(const ir::Op& op, WeightFormat format) {
+    OperatorId id = *operator_id(op);
+    constexpr int kInt4Version = 7;  // of all three operators with weights
+    if (format == WeightFormat::int4) id.version = kInt4Version;
     const auto [entry, fresh] = code_of_.try_emplace(id, static_cast<std::uint32_t>(codes_.size()));
     if (fresh) {
       codes_.push_back(schema::CreateOperatorCode(out_, static_cast<std::int8_t>(id.code), 0, id.version, id.code));
@@ -295,8 +311,8 @@ class Writer {
     add_constants(op, graph_.weights[index], inputs);
     const Options options = add_options(op);
     const std::vector<std::int32_t> outputs{static_cast<std::int32_t>(op.output)};
-    operators_.push_back(
-        schema::CreateOperatorDirect(out_, code_index(op), &inputs, &outputs, options.kind, options.table));
+    operators_.push_back(schema::CreateOperatorDirect(out_, code_index(op, graph_.weights[index].format), &inputs,
+                                                      &outputs, options.kind, options.table));
   }
 
   const QuantizedGraph& graph_;

@@ -12,7 +12,7 @@
 
 namespace wayside::optimizer {
 
-/// The bytes of the file: int8 activations, per-channel symmetric int8 weights, int32 biases.
+/// The bytes of the file: int8 activations, per-channel symmetric int8 or int4 weights, int32 biases.
 /// `description` becomes Model.description. Errors: unsupported (not exactly one input, an operator that the engine has
 /// not, padding that is neither SAME nor VALID; names the tensor).
 base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph, const std::string& description);

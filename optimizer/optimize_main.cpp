@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// wayside-optimize: a float ONNX model in, measured INT8 variants and a report out.
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <print>
+#include <string>
+
+#include "optimizer/report/optimize.h"
+
+namespace {
+
+using namespace wayside::optimizer;
+using wayside::base::Code;
+using wayside::base::fail;
+using wayside::base::Result;
+
+std::atomic<bool> stop_requested{false};
+
+struct Arguments {
+  OptimizeOptions options{.out = "build/optimize"};
+  std::string task = "classify", order = "bgr", method = "auto", target = "all", budget = "drop<1%";
+  bool plain = false, json = false;
+};
+
+void describe(CLI::App& app, Arguments& arguments) {
+  auto& options = arguments.options;
+  app.add_option("model", options.model, "float .onnx file")->required();
+  app.add_option("--calib", options.calibration,
+                 "calibration: .csv, .mjpeg or a folder of pictures; 100 samples or more")
+      ->required();
+  app.add_option("--eval", options.evaluation, "labelled samples: .csv, or a folder of pictures with YOLO labels")
+      ->required();
+  app.add_option("--out", options.out, "folder for the .tflite files and the report (build/optimize)");
+  app.add_option("--budget", arguments.budget, "limits, as in latency<20ms,size<2MB,drop<1% (drop<1%)");
+  app.add_option("--target", arguments.target, "all or cpu-int8; other boards cannot be emitted for yet")
+      ->check(CLI::IsMember({"all", "cpu-int8"}));
+  app.add_option("--task", arguments.task, "classify or ssd")->check(CLI::IsMember({"classify", "ssd"}));
+  app.add_option("--priors", options.task.priors, "ssd: .npy with the prior boxes");
+  app.add_option("--order", arguments.order, "channels of pictures: bgr or rgb")->check(CLI::IsMember({"bgr", "rgb"}));
+  app.add_option("--method", arguments.method,
+                 "auto: cheap chains first, until one is within the budget; all: every chain, to compare them; or the "
+                 "ranges of one chain: min-max, average, percentile, kl, mse");
+  app.add_option("--calib-limit", options.calibration_limit, "at most so many calibration samples (256)");
+  app.add_flag("--plain", arguments.plain, "with --method min-max..mse: no equalisation and no bias correction");
+  app.add_flag("--any-domain", options.any_domain, "do not compare calibration and evaluation samples");
+  auto& package = options.package;
+  app.add_option("--package", package.out, "also pack the chosen variant into this file (docs/formats/package.md)");
+  app.add_option("--key", package.key, "private key (PEM) that signs the package");
+  app.add_option("--name", package.name, "name of the model in the package (default: the file's)");
+  app.add_option("--role", package.role, "its role: classifier, detector, ... (by task)");
+  app.add_option("--model-version", package.version, "its version (1.0.0)");
+  app.add_option("--security-counter", package.security_counter, "devices refuse less than they had (1)");
+  app.add_option("--labels", package.labels, "names of the classes, in order")->delimiter(',');
+  app.add_option("--card", package.card, "model card for the agent");
+  app.add_option("--valid-days", package.valid_days, "days until the package expires (180)")
+      ->check(CLI::Range(1, 36'500));
+  app.add_flag("--json", arguments.json, "print the report as JSON, not as a table");
+}
+
+Result<void> complete(Arguments& arguments) {
+  auto& options = arguments.options;
+  options.task.kind = arguments.task == "ssd" ? TaskKind::ssd : TaskKind::classify;
+  options.task.bgr = arguments.order == "bgr";
+  WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
+  auto& package = options.package;
+  if (package.name.empty()) package.name = options.model.stem().string();
+  if (package.role.empty()) package.role = options.task.kind == TaskKind::classify ? "classifier" : "detector";
+  package.dataset = options.evaluation.filename().string();
+  package.issued_unix_s = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  options.first_that_fits = arguments.method == "auto";
+  if (arguments.method == "auto") {
+    options.chains = ladder();
+  } else if (arguments.method == "all") {
+    options.chains = all_chains();
+  } else {
+    const auto method = range_method(arguments.method);
+    if (!method)
+      return fail(Code::invalid_argument,
+                  std::format("--method {}: not auto, all, min-max, average, percentile, kl or mse", arguments.method));
+    options.chains = {{.method = *method, .equalize = !arguments.plain, .correct_bias = !arguments.plain}};
+  }
+  return {};
+}
+
+/// One line that is overwritten on a terminal, else one line for each tenth.
+class ProgressLine {
+ public:
+  bool operator()(const std::string& what, double done) {
+    if (what != what_) {
+      what_ = what;
+      shown_ = -1;
+      started_ = Clock::now();
+    }
+    const int percent = static_cast<int>(100 * done), step = terminal_ ? 1 : 10;
+    if (percent / step == shown_) return !stop_requested;
+    shown_ = percent / step;
+    const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+    const auto left = done > 0 ? std::format(", {:.0f} s left", seconds * (1 - done) / done) : std::string();
+    std::print(stderr, "{}{}: {} %{}{}", terminal_ ? "\r\033[K" : "", what, percent, left, terminal_ ? "" : "\n");
+    if (terminal_ && percent == 100) std::print(stderr, "\n");
+    return !stop_requested;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  std::string what_;
+  int shown_ = -1;
+  Clock::time_point started_;
+};
+
+/// Prints; whether a variant is within the budget.
+Result<void> show(const Arguments& arguments, const Report& report) {
+  std::print("{}", arguments.json ? to_json(report) : to_markdown(report));
+  if (report.chosen >= 0) return {};
+  std::string nearest;
+  for (const auto& variant : report.variants)
+    nearest += std::format("{}{}: {}", nearest.empty() ? "" : "; ", variant.name, variant.misses.front());
+  return fail(Code::exhausted, std::format("no variant is within the budget {} ({})", arguments.budget, nearest));
+}
+
+Result<void> run(Arguments& arguments) {
+  WAYSIDE_CHECK(complete(arguments));
+  ProgressLine progress;
+  WAYSIDE_TRY(const auto report, optimize(arguments.options, std::ref(progress)));
+  return show(arguments, report);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"INT8 variants of a float ONNX model, measured in float, simulated, and on the CPU engine",
+               "wayside optimize"};
+  Arguments arguments;
+  describe(app, arguments);
+  CLI11_PARSE(app, argc, argv);
+  std::signal(SIGINT, [](int) { stop_requested = true; });
+  ir::set_interpreter_threads(1);  // sums in one order: the same figures everywhere
+  if (const auto done = run(arguments); !done) {
+    std::println(stderr, "wayside-optimize: {}", done.error().message);
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chain of post-training quantisation.
+#include "optimizer/quantize/ptq.h"
+
+#include <algorithm>
+#include <cmath>
+#include <format>
+#include <utility>
+
+#include "optimizer/quantize/int4.h"
+
+namespace wayside::optimizer {
+namespace {
+
+using ir::Op;
+using ir::OpKind;
+
+TensorQuantization from_range(Range range) {
+  const float low = std::min(range.low, 0.0F), high = std::max(range.high, 0.0F);
+  const float scale = std::max((high - low) / 255.0F, kLeastScale);
+  return {scale, static_cast<int>(std::lround(std::clamp(-128.0F - low / scale, -128.0F, 127.0F)))};
+}
+
+bool hands_on(OpKind kind) {
+  switch (kind) {
+    case OpKind::max_pool:
+    case OpKind::average_pool:
+    case OpKind::resize_nearest:
+    case OpKind::resize_bilinear:
+    case OpKind::reshape:
+    case OpKind::transpose:
+    case OpKind::slice:
+    case OpKind::pad: return true;
+    default: return false;
+  }
+}
+
+Range bounded(const Op& op, Range range) {
+  if (op.activation != ir::Activation::none || op.kind == OpKind::relu) range.low = 0;
+  if (op.activation == ir::Activation::relu6) range.high = std::min(range.high, 6.0F);
+  if (op.kind == OpKind::clip) range = {std::max(range.low, op.alpha), std::min(range.high, op.beta)};
+  return range;
+}
+
+std::size_t inputs_of(const ir::Graph& graph, const Op& op) {
+  return static_cast<std::size_t>(graph.tensors[op.inputs[0]].shape.back());
+}
+
+/// Output and input channel of a weight.
+struct Place {
+  std::size_t out, in;
+};
+Place place_of(const Op& op, std::size_t inputs, std::size_t index) {
+  if (op.kind != OpKind::depthwise_conv) return {index / (op.weight.size() / op.bias.size()), index % inputs};
+  const std::size_t o = index % op.bias.size();
+  return {o, o / (op.bias.size() / inputs)};
+}
+
+/// Mean of each channel of the inputs of layers, for bias correction.
+class ChannelMeans {
+ public:
+  explicit ChannelMeans(const ir::Graph& graph)
+      : graph_(graph), sums_(graph.tensors.size()), counts_(graph.tensors.size()) {
+    for (const Op& op : graph.ops) {
+      if (has_weights(op.kind)) sums_[op.inputs[0]].resize(inputs_of(graph, op));
+    }
+  }
+  void add(ir::TensorId id, std::span<const float> values) {
+    auto& sums = sums_[id];
+    for (std::size_t i = 0; !sums.empty() && i < values.size(); ++i)
+      sums[i % sums.size()] += static_cast<double>(values[i]);
+    if (!sums.empty()) counts_[id] += values.size() / sums.size();
+  }
+  [[nodiscard]] double mean(ir::TensorId id, std::size_t channel) const {
+    return sums_[id][channel] / static_cast<double>(std::max<std::size_t>(counts_[id], 1));
+  }
+
+ private:
+  const ir::Graph& graph_;
+  std::vector<std::vector<double>> sums_;
+  std::vector<std::size_t> counts_;
+};
+
+/// What rounding a weight adds on average, (rounded - exact) * mean of its input, is taken from the bias.
+void correct_biases(ir::Graph& graph, const QuantizedGraph& integer, const ChannelMeans& means) {
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    Op& op = graph.ops[i];
+    if (!has_weights(op.kind)) continue;
+    const auto& rounded = integer.weights[i];
+    const std::size_t inputs = inputs_of(graph, op);
+    for (std::size_t k = 0; k < op.weight.size(); ++k) {
+      const Place at = place_of(op, inputs, k);
+      const float error = rounded.scale[at.out] * static_cast<float>(rounded.weight[k]) - op.weight[k];
+      op.bias[at.out] -= static_cast<float>(static_cast<double>(error) * means.mean(op.inputs[0], at.in));
+    }
+  }
+}
+
+void equalize_pair(const ir::Graph& graph, Op& first, Op& second) {
+  const std::size_t channels = first.bias.size(), first_inputs = inputs_of(graph, first);
+  std::vector<float> out(channels), in(channels);
+  const auto widen = [](float& most, float weight) { most = std::max(most, std::abs(weight)); };
+  for (std::size_t k = 0; k < first.weight.size(); ++k)
+    widen(out[place_of(first, first_inputs, k).out], first.weight[k]);
+  for (std::size_t k = 0; k < second.weight.size(); ++k) widen(in[place_of(second, channels, k).in], second.weight[k]);
+  constexpr float kMostChange = 16;  // a channel that is almost dead is left almost dead
+  std::vector<float> factor(channels, 1);
+  for (std::size_t c = 0; c < channels; ++c) {
+    if (out[c] > 0 && in[c] > 0) factor[c] = std::clamp(std::sqrt(out[c] / in[c]), 1 / kMostChange, kMostChange);
+  }
+  // Only the relation between channels matters: per-channel weight scales take the rest.
+  for (std::size_t k = 0; k < first.weight.size(); ++k) first.weight[k] /= factor[place_of(first, first_inputs, k).out];
+  for (std::size_t c = 0; c < channels; ++c) first.bias[c] /= factor[c];
+  for (std::size_t k = 0; k < second.weight.size(); ++k) second.weight[k] *= factor[place_of(second, channels, k).in];
+}
+
+/// One per operator; empty: all int8.
+std::vector<WeightFormat> weight_formats(const ir::Graph& graph, const std::vector<ir::Values>& samples, double share) {
+  if (share <= 0) return {};
+  if (share >= 1) return choose_int4(graph, std::vector<double>(graph.ops.size()), share);
+  constexpr std::size_t kSamples = 4;
+  const auto some = std::min(kSamples, samples.size());
+  return choose_int4(graph, int4_sensitivity(graph, {samples.begin(), samples.begin() + static_cast<long>(some)}),
+                     share);
+}
+
+}  // namespace
+
+std::size_t equalize_layers(ir::Graph& graph) {
+  const auto producers = ir::producers(graph);
+  const auto uses = ir::uses(graph);
+  constexpr int kRounds = 3;  // factors travel along chains of layers
+  std::size_t pairs = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    pairs = 0;
+    for (Op& second : graph.ops) {
+      if (!has_weights(second.kind) || uses[second.inputs[0]] != 1 || producers[second.inputs[0]] == ir::kNoOp)
+        continue;
+      Op& first = graph.ops[producers[second.inputs[0]]];
+      if (!has_weights(first.kind) || first.activation == ir::Activation::relu6) continue;
+      equalize_pair(graph, first, second);
+      ++pairs;
+    }
+  }
+  return pairs;
+}
+
+std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
+                                           const TensorQuantization& input) {
+  std::vector<TensorQuantization> scales(graph.tensors.size());
+  for (std::size_t id = 0; id < graph.tensors.size(); ++id) {
+    const auto& constant = graph.tensors[id].constant;
+    if (constant.empty()) continue;
+    const auto [low, high] = std::ranges::minmax(constant);
+    scales[id] = from_range({low, high});
+  }
+  for (const auto id : graph.inputs) scales[id] = input.scale > 0 ? input : from_range(ranges[id]);
+  for (const Op& op : graph.ops) {
+    TensorQuantization& out = scales[op.output];
+    if (hands_on(op.kind))
+      out = scales[op.inputs[0]];
+    else if (op.kind == OpKind::logistic || op.kind == OpKind::softmax)
+      out = {1.0F / 256.0F, -128};
+    else if (op.kind == OpKind::tanh)
+      out = {1.0F / 128.0F, 0};
+    else
+      out = from_range(bounded(op, ranges[op.output]));
+  }
+  return scales;
+}
+
+std::vector<double> noise_by_tensor(const ir::Graph& graph, const Scheme& scheme,
+                                    const std::vector<ir::Values>& samples) {
+  std::vector<double> signal(graph.tensors.size()), noise(graph.tensors.size());
+  ir::Interpreter exact(graph), rounded(graph);
+  rounded.simulate(scheme);
+  std::vector<std::vector<float>> values(graph.tensors.size());
+  exact.observe([&](ir::TensorId id, std::span<const float> x) { values[id].assign(x.begin(), x.end()); });
+  rounded.observe([&](ir::TensorId id, std::span<const float> x) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const auto wanted = static_cast<double>(values[id][i]), error = static_cast<double>(x[i]) - wanted;
+      signal[id] += wanted * wanted;
+      noise[id] += error * error;
+    }
+  });
+  for (const auto& sample : samples) {
+    static_cast<void>(exact.run({sample}));
+    static_cast<void>(rounded.run({sample}));
+  }
+  std::vector<double> decibels(signal.size());
+  for (std::size_t i = 0; i < signal.size(); ++i)
+    decibels[i] = 10 * std::log10((signal[i] + 1e-20) / (noise[i] + 1e-20));
+  return decibels;
+}
+
+base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vector<ir::Values>& samples,
+                                                const TensorQuantization& input, const PtqOptions& options,
+                                                const std::function<bool(double)>& progress) {
+  if (samples.size() < kMinCalibrationPictures) {
+    return base::fail(
+        base::Code::invalid_argument,
+        std::format("calibration: {} samples, at least {} are needed; give more of the kind that the device will see",
+                    samples.size(), kMinCalibrationPictures));
+  }
+  if (options.equalize) equalize_layers(graph);
+  const auto formats = weight_formats(graph, samples, options.int4_share);
+  for (std::size_t i = 0; i < formats.size(); ++i) {
+    if (formats[i] == WeightFormat::int4) clip_for_int4(graph.ops[i]);
+  }
+  std::vector<TensorStatistics> statistics(graph.tensors.size());
+  ChannelMeans means(graph);
+  ir::Interpreter interpreter(graph);
+  const bool twice = options.method != RangeMethod::min_max && options.method != RangeMethod::average;
+  for (int pass = 0; pass < (twice ? 2 : 1); ++pass) {
+    interpreter.observe([&](ir::TensorId id, std::span<const float> values) {
+      if (pass == 1) return statistics[id].count(values);
+      statistics[id].widen(values);
+      means.add(id, values);
+    });
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      static_cast<void>(interpreter.run({samples[i]}));
+      const double done =
+          (static_cast<double>(pass) + static_cast<double>(i + 1) / static_cast<double>(samples.size())) /
+          (twice ? 2 : 1);
+      if (progress && !progress(done)) return base::fail(base::Code::bad_state, "stopped");
+    }
+  }
+  std::vector<Range> ranges;
+  for (const auto& one : statistics) ranges.push_back(one.range(options.method));
+  const auto scales = scales_for(graph, ranges, input);
+  WAYSIDE_TRY(auto integer, quantize(graph, scales, formats));
+  if (options.correct_bias) {
+    correct_biases(graph, integer, means);
+    WAYSIDE_TRY(integer, quantize(graph, scales, formats));
+  }
+  return Quantized{.graph = std::move(graph), .scheme = {scales, formats}, .integer = std::move(integer)};
+}
+
+}  // namespace wayside::optimizer

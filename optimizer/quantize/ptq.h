@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Post-training quantisation of any graph: equalise, calibrate, choose scales, correct biases, round.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "optimizer/ir/graph.h"
+#include "optimizer/ir/interpreter.h"
+#include "optimizer/quantize/calibration.h"
+#include "optimizer/quantize/quantized_graph.h"
+
+namespace wayside::optimizer {
+
+struct PtqOptions {
+  RangeMethod method = RangeMethod::mse;
+  bool equalize = true;      ///< cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1)
+  bool correct_bias = true;  ///< the same paper, section 4.2, with measured means
+  double int4_share = 0;     ///< at most this share of the weights gets four bits: the layers that lose least by it
+};
+
+/// Scales one layer's outputs down and the next one's inputs up, channel by channel, so that both have weights of
+/// alike size. Pairs with nothing or a relu between them, no other reader. Returns the number of pairs.
+std::size_t equalize_layers(ir::Graph& graph);
+
+/// One scale for each tensor of a graph. `input`: the graph inputs' fixed quantisation, scale 0: from `ranges`.
+/// Operators that only move or choose elements hand on their input's scale; logistic and softmax give 1/256, tanh
+/// 1/128, as TFLite prescribes; zero is always representable.
+[[nodiscard]] std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
+                                                         const TensorQuantization& input);
+
+/// Signal to quantisation noise of each tensor in dB: float against simulated INT8, over some samples.
+[[nodiscard]] std::vector<double> noise_by_tensor(const ir::Graph& graph, const Scheme& scheme,
+                                                  const std::vector<ir::Values>& samples);
+
+struct Quantized {
+  ir::Graph graph;  ///< float, equalised and with corrected biases: with `scheme` what simulate() takes
+  Scheme scheme;
+  QuantizedGraph integer;
+};
+
+/// `graph` is in .tflite forms (passes::to_tflite_forms) and has one input. Called with the share done, false stops.
+/// Errors: invalid_argument (fewer than kMinCalibrationPictures samples), bad_state (stopped).
+base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vector<ir::Values>& samples,
+                                                const TensorQuantization& input, const PtqOptions& options,
+                                                const std::function<bool(double)>& progress);
+
+}  // namespace wayside::optimizer

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The accuracy-aware loop.
+#include "optimizer/report/optimize.h"
+
+#include <format>
+#include <system_error>
+#include <utility>
+
+#include "optimizer/import/onnx_import.h"
+#include "optimizer/tflite/writer.h"
+#include "ota/store/digest.h"
+
+namespace wayside::optimizer {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+Result<void> write_text(const std::filesystem::path& path, const std::string& text) {
+  return save_file(path, {text.begin(), text.end()});
+}
+
+Result<std::string> hash_of(const std::vector<TaskSample>& samples) {
+  ota::Sha256 hash;
+  for (const auto& sample : samples) hash.update(std::as_bytes(std::span(sample.input)));
+  WAYSIDE_TRY(const auto digest, hash.finish());
+  return digest.hex();
+}
+
+Result<void> check_domain(const OptimizeOptions& options, double distance) {
+  if (distance <= kMostDistance || options.any_domain) return {};
+  return fail(Code::invalid_argument,
+              std::format("{} is not of the kind of {}: they lie {:.1f} standard deviations apart (at most {:.0f}); "
+                          "calibrate with what the device will see, or pass --any-domain",
+                          options.calibration.string(), options.evaluation.string(), distance, kMostDistance));
+}
+
+Figures figures_of(const Variant& variant) {
+  return {.latency_ms = variant.p50_ms,
+          .size_bytes = static_cast<double>(variant.bytes),
+          .drop_points = 100 * (variant.float_score - variant.engine_score)};
+}
+
+bool better(const Variant& a, const Variant& b) {
+  return a.engine_score != b.engine_score ? a.engine_score > b.engine_score : a.bytes < b.bytes;
+}
+
+/// What all chains share.
+struct Work {
+  const OptimizeOptions& options;
+  const Task& task;
+  const Prepared& prepared;
+  std::vector<ir::Values> calibration;
+  std::vector<TaskSample> evaluation;
+  const OptimizeProgress& progress;
+};
+
+Result<void> measure_chains(const Work& work, Report& report) {
+  if (!work.progress("float", 0)) return fail(Code::bad_state, "stopped");
+  ir::Interpreter whole(work.prepared.whole);
+  const auto run = [&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return whole.run({x}); };
+  WAYSIDE_TRY(const double float_score, work.task.score(run, work.evaluation));
+  for (const auto& chain : work.options.chains) {
+    const std::string name = name_of(chain);
+    const auto progress = [&](double done) { return work.progress(name, done); };
+    WAYSIDE_TRY(const auto quantized, quantize_after_training(work.prepared.body, work.calibration,
+                                                              work.task.input_quantization(), chain, progress));
+    const auto file = work.options.out / std::format("{}.{}.tflite", report.model, name);
+    WAYSIDE_TRY(auto variant, measure_variant(work.prepared, quantized, work.task, work.evaluation, file));
+    variant.name = name;
+    variant.file = file.filename().string();
+    variant.float_score = float_score;
+    variant.misses = misses(work.options.budget, figures_of(variant));
+    report.variants.push_back(std::move(variant));
+    const auto& added = report.variants.back();
+    if (!added.misses.empty()) continue;
+    if (report.chosen < 0 || better(added, report.variants[static_cast<std::size_t>(report.chosen)]))
+      report.chosen = static_cast<int>(report.variants.size()) - 1;
+    if (work.options.first_that_fits) break;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string name_of(const PtqOptions& chain) {
+  return std::string(to_string(chain.method)) + (chain.equalize ? "+equalised" : "") +
+         (chain.correct_bias ? "+bias" : "") +
+         (chain.int4_share > 0 ? std::format("+int4-{:.0f}", 100 * chain.int4_share) : "");
+}
+
+std::vector<PtqOptions> ladder() {
+  return {{.method = RangeMethod::average, .equalize = false, .correct_bias = false},
+          {.method = RangeMethod::mse, .equalize = true, .correct_bias = true},
+          {.method = RangeMethod::percentile, .equalize = true, .correct_bias = true},
+          {.method = RangeMethod::kl, .equalize = true, .correct_bias = true},
+          {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 0.5},
+          {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 0.75},
+          {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 1}};
+}
+
+std::vector<PtqOptions> all_chains() {
+  std::vector<PtqOptions> out;
+  for (const auto method :
+       {RangeMethod::min_max, RangeMethod::average, RangeMethod::percentile, RangeMethod::kl, RangeMethod::mse}) {
+    out.push_back({.method = method, .equalize = false, .correct_bias = false});
+  }
+  out.push_back({.method = RangeMethod::mse, .equalize = false, .correct_bias = true});
+  for (const double share : {0.0, 0.5, 0.75, 1.0})
+    out.push_back({.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = share});
+  return out;
+}
+
+Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& progress) {
+  WAYSIDE_TRY(auto graph, import_onnx(options.model));
+  TaskSpec fewer = options.task;
+  fewer.limit = options.calibration_limit;
+  WAYSIDE_TRY(const auto task, Task::create(options.task, graph));
+  WAYSIDE_TRY(const auto calibration_task, Task::create(fewer, graph));
+  WAYSIDE_TRY(const auto prepared, prepare(std::move(graph)));
+  WAYSIDE_TRY(auto calibration, calibration_task.load(options.calibration));
+  WAYSIDE_TRY(auto evaluation, task.load(options.evaluation));
+  WAYSIDE_TRY(auto hash, hash_of(calibration));
+  Report report{.model = options.model.stem().string(),
+                .metric = task.metric(),
+                .calibration_sha256 = std::move(hash),
+                .mac_count = ir::cost(prepared.whole).mac_count,
+                .calibration_samples = calibration.size(),
+                .evaluation_samples = evaluation.size(),
+                .imported_ops = prepared.imported_ops,
+                .body_ops = prepared.body.ops.size(),
+                .tail_ops = prepared.tail.ops.size(),
+                .distance = domain_distance(calibration, evaluation, task.channels())};
+  WAYSIDE_CHECK(check_domain(options, report.distance));
+  std::vector<ir::Values> inputs;
+  for (auto& sample : calibration) inputs.push_back(std::move(sample.input));
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  if (error) return fail(Code::io, std::format("{}: {}", options.out.string(), error.message()));
+  const Work work{options, task, prepared, std::move(inputs), std::move(evaluation), progress};
+  WAYSIDE_CHECK(measure_chains(work, report));
+  WAYSIDE_CHECK(write_text(options.out / (report.model + ".md"), to_markdown(report)));
+  WAYSIDE_CHECK(write_text(options.out / (report.model + ".json"), to_json(report)));
+  WAYSIDE_CHECK(write_text(options.out / (report.model + ".svg"), to_svg(report)));
+  if (report.chosen >= 0 && !options.package.out.empty())
+    WAYSIDE_CHECK(write_package(options.package, report, options.budget, options.out, work.evaluation));
+  return report;
+}
+
+}  // namespace wayside::optimizer

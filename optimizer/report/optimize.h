@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole way from a float model to measured INT8 variants: import, passes, calibration, choice, report.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "optimizer/quantize/ptq.h"
+#include "optimizer/report/budget.h"
+#include "optimizer/report/package.h"
+#include "optimizer/report/task.h"
+#include "optimizer/report/variant.h"
+
+namespace wayside::optimizer {
+
+struct OptimizeOptions {
+  std::filesystem::path model;        ///< float .onnx
+  std::filesystem::path calibration;  ///< samples without labels, see Task::load
+  std::filesystem::path evaluation;   ///< labelled samples
+  std::filesystem::path out;          ///< folder for NAME.CHAIN.tflite, NAME.md, NAME.json, NAME.svg
+  TaskSpec task;
+  std::size_t calibration_limit = 256;  ///< at most so many samples, evenly spaced
+  std::vector<PtqOptions> chains;       ///< in this order, cheapest first
+  Budget budget;
+  bool first_that_fits = false;  ///< stops at the first chain within the budget; else all are measured
+  bool any_domain = false;       ///< calibrates although the two sets are of different kinds
+  PackageOptions package;        ///< written when its `out` is named and a variant is within the budget
+};
+
+/// "mse+equalised+bias"
+[[nodiscard]] std::string name_of(const PtqOptions& chain);
+/// What the accuracy-aware loop tries, cheapest first.
+[[nodiscard]] std::vector<PtqOptions> ladder();
+/// Each range method plain, then what equalisation and bias correction add.
+[[nodiscard]] std::vector<PtqOptions> all_chains();
+
+/// Called with what is being done and the share done; false stops.
+using OptimizeProgress = std::function<bool(const std::string& what, double done)>;
+
+/// Measures the chains and writes models and report. The report's chosen variant is the most accurate of those within
+/// the budget, the smaller one first where they are equal; -1 when there is none. Errors: those of import and passes,
+/// invalid_argument (too few samples, another domain; names both sets), bad_state (stopped), io.
+[[nodiscard]] base::Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& progress);
+
+}  // namespace wayside::optimizer

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading samples and scoring outputs.
+#include "optimizer/report/task.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <format>
+#include <string_view>
+#include <utility>
+
+#include "optimizer/data/dataset.h"
+#include "optimizer/data/mjpeg.h"
+#include "optimizer/data/picture.h"
+
+namespace wayside::optimizer {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+/// Low enough that the precision-recall curve is complete.
+constexpr float kLeastScore = 0.02F;
+
+/// The numbers of an .npy file that holds float32 in row order.
+Result<std::vector<float>> read_npy(const std::filesystem::path& path) {
+  WAYSIDE_TRY(const auto bytes, read_bytes(path));
+  constexpr std::size_t kPreamble = 10;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (bytes.size() < kPreamble || !text.substr(1).starts_with("NUMPY\x01"))
+    return fail(Code::corrupt, std::format("{}: not an .npy file of version 1", path.string()));
+  const std::size_t header = kPreamble + bytes[8] + 256U * bytes[9];
+  if (header > bytes.size() || !text.substr(0, header).contains("'<f4'") ||
+      (bytes.size() - header) % sizeof(float) != 0)
+    return fail(Code::unsupported, std::format("{}: supported is float32", path.string()));
+  std::vector<float> out((bytes.size() - header) / sizeof(float));
+  std::memcpy(out.data(), bytes.data() + header, out.size() * sizeof(float));
+  return out;
+}
+
+/// The numbers of one line; empty when a field is none.
+std::vector<float> parse_row(std::string_view line) {
+  std::vector<float> out;
+  while (!line.empty()) {
+    const auto comma = line.find(',');
+    std::string_view field = line.substr(0, comma);
+    while (!field.empty() && (field.back() == ' ' || field.back() == '\r')) field.remove_suffix(1);
+    while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
+    float value = 0;
+    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
+    if (error != std::errc() || end != field.data() + field.size() || !std::isfinite(value)) return {};
+    out.push_back(value);
+    line = comma == std::string_view::npos ? std::string_view() : line.substr(comma + 1);
+  }
+  return out;
+}
+
+Result<std::vector<TaskSample>> load_rows(const std::filesystem::path& path, std::size_t values) {
+  WAYSIDE_TRY(const auto bytes, read_bytes(path));
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::vector<TaskSample> samples;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const auto end = text.find('\n');
+    const auto row = parse_row(text.substr(0, end));
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    if (row.empty() && number == 1) continue;
+    if (row.size() != values + 1)
+      return fail(Code::corrupt,
+                  std::format("{}: line {} has not {} numbers and a label", path.string(), number, values));
+    samples.push_back({.input = {row.begin(), row.end() - 1}, .boxes = {}, .label = static_cast<int>(row.back())});
+  }
+  return samples;
+}
+
+std::vector<TaskSample> thinned(std::vector<TaskSample> samples, std::size_t limit) {
+  if (samples.size() <= limit) return samples;
+  std::vector<TaskSample> out;
+  for (std::size_t i = 0; i < limit; ++i) out.push_back(std::move(samples[i * samples.size() / limit]));
+  return out;
+}
+
+}  // namespace
+
+Result<Task> Task::create(const TaskSpec& spec, const ir::Graph& graph) {
+  Task task;
+  task.spec_ = spec;
+  if (graph.inputs.size() != 1) return fail(Code::unsupported, "the model has several inputs; supported is one");
+  task.input_ = graph.tensors[graph.inputs[0]].shape;
+  if (spec.kind == TaskKind::classify) return task;
+  if (task.input_.size() != 4 || task.input_[3] != 3 || graph.outputs.size() != 2)
+    return fail(Code::unsupported, "an ssd has a picture of 3 channels as input, and the outputs loc and conf");
+  WAYSIDE_TRY(task.priors_, read_npy(spec.priors));
+  const auto size = [&](std::size_t i) { return ir::element_count(graph.tensors[graph.outputs[i]].shape); };
+  if (size(0) < size(1)) std::swap(task.loc_, task.conf_);
+  if (task.priors_.size() != 2 * size(task.loc_) || 2 * size(task.conf_) != size(task.loc_))
+    return fail(Code::unsupported,
+                std::format("{} priors do not fit outputs of {} and {}; supported is one class and background",
+                            task.priors_.size() / 8, size(0), size(1)));
+  return task;
+}
+
+TensorQuantization Task::input_quantization() const {
+  return spec_.kind == TaskKind::classify ? TensorQuantization{0, 0} : TensorQuantization{1, -128};
+}
+
+/// Stretched to the network's size, as these networks were trained.
+TaskSample Task::from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const {
+  const int width_px = input_[2], height_px = input_[1];
+  Picture small = picture;
+  while (small.width_px >= 2 * width_px && small.height_px >= 2 * height_px) small = halve(small);
+  Picture fitted(width_px, height_px);
+  resample(small,
+           {.x0_px = 0,
+            .y0_px = 0,
+            .step_x = static_cast<double>(small.width_px) / width_px,
+            .step_y = static_cast<double>(small.height_px) / height_px},
+           {0, 0, width_px, height_px}, 0, fitted);
+  TaskSample sample;
+  sample.input.assign(fitted.rgb.begin(), fitted.rgb.end());
+  for (std::size_t i = 0; spec_.bgr && i + 2 < sample.input.size(); i += 3)
+    std::swap(sample.input[i], sample.input[i + 2]);
+  const float fx = static_cast<float>(width_px) / static_cast<float>(picture.width_px),
+              fy = static_cast<float>(height_px) / static_cast<float>(picture.height_px);
+  for (const auto& box : boxes)
+    sample.boxes.push_back({box.x0 * fx, box.y0 * fy, box.x1 * fx, box.y1 * fy, box.class_id});
+  return sample;
+}
+
+Result<std::vector<TaskSample>> Task::load(const std::filesystem::path& path) const {
+  std::vector<TaskSample> samples;
+  if (spec_.kind == TaskKind::classify) {
+    WAYSIDE_TRY(samples, load_rows(path, ir::element_count(input_)));
+  } else if (path.extension() == ".mjpeg") {
+    WAYSIDE_TRY(const auto bytes, read_bytes(path));
+    WAYSIDE_TRY(auto frames, split_mjpeg(bytes));
+    const std::size_t count = std::min(frames.size(), spec_.limit);
+    for (std::size_t i = 0; i < count; ++i) {
+      WAYSIDE_TRY(const auto picture, decode_jpeg(frames[i * frames.size() / count]));
+      samples.push_back(from_picture(picture, {}));
+    }
+  } else {
+    WAYSIDE_TRY(const auto folder,
+                load_folder({.folder = path, .classes = {}, .keep_width_px = 1 << 14, .limit = spec_.limit}));
+    for (const auto& one : folder.samples) samples.push_back(from_picture(one.picture, one.boxes));
+  }
+  if (samples.empty()) return fail(Code::not_found, std::format("{}: no samples", path.string()));
+  return thinned(std::move(samples), spec_.limit);
+}
+
+/// Source of the formulas: Liu et al., SSD, arXiv 1512.02325, section 2.2 (code type centre-size, variances).
+std::vector<Detection> Task::decode_ssd(const std::vector<ir::Values>& outputs) const {
+  const ir::Values &loc = outputs[loc_], &conf = outputs[conf_];
+  const float *prior = priors_.data(), *variance = priors_.data() + loc.size();
+  const auto width_px = static_cast<float>(input_[2]), height_px = static_cast<float>(input_[1]);
+  std::vector<Detection> found;
+  for (std::size_t i = 0; i * 4 < loc.size(); ++i) {
+    const float score = conf[i * 2 + 1];
+    if (score < kLeastScore) continue;
+    const float *p = prior + i * 4, *v = variance + i * 4, *d = loc.data() + i * 4;
+    const float pw = p[2] - p[0], ph = p[3] - p[1];
+    const float x = p[0] + pw / 2 + v[0] * d[0] * pw, y = p[1] + ph / 2 + v[1] * d[1] * ph;
+    const float w = pw * std::exp(v[2] * d[2]), h = ph * std::exp(v[3] * d[3]);
+    found.push_back(
+        {.box = {(x - w / 2) * width_px, (y - h / 2) * height_px, (x + w / 2) * width_px, (y + h / 2) * height_px, 0},
+         .score = score});
+  }
+  return suppress(std::move(found), {.score_threshold = kLeastScore, .iou_threshold = 0.45F});
+}
+
+Result<double> Task::score(const Run& run, const std::vector<TaskSample>& samples) const {
+  std::vector<Judged> judged;
+  std::size_t right = 0;
+  for (const auto& sample : samples) {
+    WAYSIDE_TRY(const auto outputs, run(sample.input));
+    if (spec_.kind == TaskKind::ssd) {
+      judged.push_back({.found = decode_ssd(outputs), .truth = sample.boxes});
+    } else {
+      const auto best = std::ranges::max_element(outputs[0]) - outputs[0].begin();
+      right += best == sample.label ? 1 : 0;
+    }
+  }
+  if (spec_.kind == TaskKind::classify) return static_cast<double>(right) / static_cast<double>(samples.size());
+  constexpr float kStatedScore = 0.4F;
+  return mean_average_precision(evaluate(judged, 1, kStatedScore));
+}
+
+namespace {
+
+/// Mean of each channel, and the deviation of all values.
+std::vector<double> moments_of(const TaskSample& sample, std::size_t channels) {
+  std::vector<double> out(channels + 1);
+  double sum = 0, squares = 0;
+  for (std::size_t i = 0; i < sample.input.size(); ++i) {
+    const auto value = static_cast<double>(sample.input[i]);
+    out[i % channels] += value;
+    sum += value;
+    squares += value * value;
+  }
+  const auto count = static_cast<double>(sample.input.size());
+  for (std::size_t c = 0; c < channels; ++c) out[c] *= static_cast<double>(channels) / count;
+  out[channels] = std::sqrt(std::max(squares / count - sum / count * sum / count, 0.0));
+  return out;
+}
+
+struct Spread {
+  std::vector<double> mean, variance;
+};
+Spread spread_of(const std::vector<TaskSample>& samples, std::size_t channels) {
+  Spread out{.mean = std::vector<double>(channels + 1), .variance = std::vector<double>(channels + 1)};
+  const auto count = static_cast<double>(samples.size());
+  for (const auto& sample : samples) {
+    const auto moments = moments_of(sample, channels);
+    for (std::size_t i = 0; i <= channels; ++i) {
+      out.mean[i] += moments[i] / count;
+      out.variance[i] += moments[i] * moments[i] / count;
+    }
+  }
+  for (std::size_t i = 0; i <= channels; ++i)
+    out.variance[i] = std::max(out.variance[i] - out.mean[i] * out.mean[i], 0.0);
+  return out;
+}
+
+}  // namespace
+
+double domain_distance(const std::vector<TaskSample>& a, const std::vector<TaskSample>& b, std::size_t channels) {
+  const Spread one = spread_of(a, channels), two = spread_of(b, channels);
+  double most = 0;
+  for (std::size_t i = 0; i <= channels; ++i) {
+    constexpr double kLeastDeviation = 1e-6;
+    const double pooled = std::max(std::sqrt((one.variance[i] + two.variance[i]) / 2), kLeastDeviation);
+    most = std::max(most, std::abs(one.mean[i] - two.mean[i]) / pooled);
+  }
+  return most;
+}
+
+}  // namespace wayside::optimizer

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Task: what a model is for: how its samples are read, and how its outputs are scored against their labels.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "optimizer/data/labels.h"
+#include "optimizer/data/picture.h"
+#include "optimizer/detector/evaluate.h"
+#include "optimizer/ir/graph.h"
+#include "optimizer/ir/interpreter.h"
+
+namespace wayside::optimizer {
+
+/// classify: rows of a .csv file "number,..,label" (a first line without numbers is skipped); label:
+/// number of the right output. ssd: pictures with YOLO labels (or an .mjpeg video for calibration), outputs loc and
+/// conf over priors.
+enum class TaskKind : std::uint8_t { classify, ssd };
+
+struct TaskSpec {
+  TaskKind kind = TaskKind::classify;
+  bool bgr = true;               ///< order of a picture's channels; values are 0..255
+  std::filesystem::path priors;  ///< ssd: .npy, float32 [1,2,4N]: corners in 0..1, then variances
+  std::size_t limit = 100'000;   ///< at most so many samples, evenly spaced
+};
+
+struct TaskSample {
+  ir::Values input;
+  std::vector<LabelBox> boxes;  ///< px of the network's input
+  int label = -1;
+};
+
+class Task {
+ public:
+  /// `graph`: the imported network. Errors: unsupported (input or outputs that do not fit the task), io, corrupt.
+  static base::Result<Task> create(const TaskSpec& spec, const ir::Graph& graph);
+  /// Errors: not_found, corrupt, unsupported; each names the file.
+  [[nodiscard]] base::Result<std::vector<TaskSample>> load(const std::filesystem::path& path) const;
+
+  using Run = std::function<base::Result<std::vector<ir::Values>>(const ir::Values&)>;
+  /// 0..1: share of right answers, or AP50.
+  [[nodiscard]] base::Result<double> score(const Run& run, const std::vector<TaskSample>& samples) const;
+  [[nodiscard]] std::string metric() const { return spec_.kind == TaskKind::classify ? "top-1" : "AP50"; }
+  /// Fixed by the task for pictures (0..255 as they are); scale 0: from the calibration.
+  [[nodiscard]] TensorQuantization input_quantization() const;
+  /// Of a picture; 1 for rows.
+  [[nodiscard]] std::size_t channels() const { return input_.size() == 4 ? static_cast<std::size_t>(input_[3]) : 1; }
+
+ private:
+  [[nodiscard]] TaskSample from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const;
+  [[nodiscard]] std::vector<Detection> decode_ssd(const std::vector<ir::Values>& outputs) const;
+
+  TaskSpec spec_;
+  ir::Shape input_;
+  std::vector<float> priors_;
+  std::size_t loc_ = 0, conf_ = 1;
+};
+
+/// How far apart two sample sets lie: of the means of each channel and of the contrast (deviation of all values) of the
+/// samples, the largest difference in pooled standard deviations (Cohen's d). Above kMostDistance the sets are of
+/// different kinds.
+inline constexpr double kMostDistance = 3;
+[[nodiscard]] double domain_distance(const std::vector<TaskSample>& a, const std::vector<TaskSample>& b,
+                                     std::size_t channels);
+
+}  // namespace wayside::optimizer

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Float, simulated INT8 and the engine, side by side.
+#include "optimizer/report/variant.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "optimizer/passes/passes.h"
+#include "optimizer/report/engine_runner.h"
+#include "optimizer/tflite/writer.h"
+
+namespace wayside::optimizer {
+namespace {
+
+using base::Result;
+
+std::vector<ir::Values> evaluate_constants(const ir::Graph& graph) { return ir::Interpreter(graph).run({}); }
+
+/// So many samples also run simulated, to compare output by output.
+constexpr std::size_t kComparedSamples = 64;
+
+/// Share of the outputs within one step.
+double agreement(const std::vector<ir::Values>& a, const std::vector<ir::Values>& b, const accel::Session& session) {
+  std::size_t near = 0, total = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const float step = session.outputs()[i].quantization.scale;
+    for (std::size_t k = 0; k < a[i].size(); ++k) near += std::abs(a[i][k] - b[i][k]) <= 1.01F * step ? 1 : 0;
+    total += a[i].size();
+  }
+  return static_cast<double>(near) / static_cast<double>(std::max<std::size_t>(total, 1));
+}
+
+void find_least_sqnr(const Quantized& quantized, const std::vector<TaskSample>& evaluation, Variant& variant) {
+  constexpr std::size_t kSamples = 8;
+  std::vector<ir::Values> samples;
+  for (std::size_t i = 0; i < std::min(kSamples, evaluation.size()); ++i) samples.push_back(evaluation[i].input);
+  const auto decibels = noise_by_tensor(quantized.graph, quantized.scheme, samples);
+  variant.least_sqnr_db = 1e9;
+  for (const auto& op : quantized.graph.ops) {
+    if (decibels[op.output] >= variant.least_sqnr_db) continue;
+    variant.least_sqnr_db = decibels[op.output];
+    variant.least_sqnr_tensor = quantized.graph.tensors[op.output].name;
+  }
+}
+
+}  // namespace
+
+Result<Prepared> prepare(ir::Graph imported) {
+  Prepared out{.whole = std::move(imported), .body = {}, .tail = {}};
+  out.imported_ops = out.whole.ops.size();
+  passes::simplify(out.whole, evaluate_constants);
+  auto split = passes::split_head(out.whole);
+  out.tail = std::move(split.tail);
+  out.body = std::move(split.body);
+  WAYSIDE_CHECK(passes::to_tflite_forms(out.body));
+  return out;
+}
+
+Result<Variant> measure_variant(const Prepared& prepared, const Quantized& quantized, const Task& task,
+                                const std::vector<TaskSample>& evaluation, const std::filesystem::path& file) {
+  Variant variant;
+  WAYSIDE_TRY(const auto bytes, write_tflite(quantized.integer, "quantised by wayside-optimize"));
+  WAYSIDE_CHECK(save_file(file, bytes));
+  variant.bytes = bytes.size();
+  const auto cost = ir::cost(prepared.whole);
+  variant.float_bytes = cost.weight_count * sizeof(float);
+  WAYSIDE_TRY(auto engine, EngineRunner::load(file));
+  const auto& info = engine.session().info();
+  variant.memory_bytes = info.arena_bytes + info.weight_bytes;
+  ir::Interpreter simulated(quantized.graph), tail(prepared.tail);
+  simulated.simulate(quantized.scheme);
+  double agreed = 0;
+  std::size_t compared = 0;
+  WAYSIDE_TRY(
+      variant.simulated_score,
+      task.score([&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return tail.run(simulated.run({x})); },
+                 evaluation));
+  WAYSIDE_TRY(variant.engine_score, task.score(
+                                        [&](const ir::Values& x) -> Result<std::vector<ir::Values>> {
+                                          WAYSIDE_TRY(const auto outputs, engine.run(x));
+                                          if (compared < kComparedSamples) {
+                                            agreed += agreement(outputs, simulated.run({x}), engine.session());
+                                            ++compared;
+                                          }
+                                          return tail.run(outputs);
+                                        },
+                                        evaluation));
+  variant.agreement = agreed / static_cast<double>(std::max<std::size_t>(compared, 1));
+  variant.p50_ms = engine.percentile_ms(0.5);
+  variant.p99_ms = engine.percentile_ms(0.99);
+  find_least_sqnr(quantized, evaluation, variant);
+  return variant;
+}
+
+}  // namespace wayside::optimizer

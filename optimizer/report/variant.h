@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// One row of the optimiser's report, and the report's three forms.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "optimizer/ir/graph.h"
+#include "optimizer/quantize/ptq.h"
+#include "optimizer/report/task.h"
+
+namespace wayside::optimizer {
+
+/// The float model after the passes, cut for INT8.
+struct Prepared {
+  ir::Graph whole, body, tail;  ///< tail(body(x)) = whole(x); body is in .tflite forms
+  std::size_t imported_ops = 0;
+};
+/// Errors: unsupported (names the operator).
+[[nodiscard]] base::Result<Prepared> prepare(ir::Graph imported);
+
+struct Variant {
+  std::string name, file;
+  double float_score = 0, simulated_score = 0, engine_score = 0;
+  std::size_t float_bytes = 0, bytes = 0, memory_bytes = 0;  ///< memory: arena and packed weights on the engine
+  double p50_ms = 0, p99_ms = 0;                             ///< one thread of this machine
+  double agreement = 0;  ///< share of the outputs, over some samples, that engine and simulation give within one step
+  double least_sqnr_db = 0;  ///< over all computed tensors
+  std::string least_sqnr_tensor;
+  std::vector<std::string> misses;  ///< limits of the budget that it does not meet
+};
+
+/// Writes `quantized` to `file`, loads it in the CPU engine and measures all columns but float_score.
+base::Result<Variant> measure_variant(const Prepared& prepared, const Quantized& quantized, const Task& task,
+                                      const std::vector<TaskSample>& evaluation, const std::filesystem::path& file);
+
+struct Report {
+  std::string model, metric, calibration_sha256;
+  std::uint64_t mac_count = 0;
+  std::size_t calibration_samples = 0, evaluation_samples = 0, imported_ops = 0, body_ops = 0, tail_ops = 0;
+  double distance = 0;  ///< domain_distance()
+  std::vector<Variant> variants;
+  int chosen = -1;  ///< index into variants; -1: none is within the budget
+};
+[[nodiscard]] std::string to_markdown(const Report& report);
+[[nodiscard]] std::string to_json(const Report& report);
+/// Score over size, one point for each variant and the float model; the Pareto front joined.
+[[nodiscard]] std::string to_svg(const Report& report);
+
+}  // namespace wayside::optimizer

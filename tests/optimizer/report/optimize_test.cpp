@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// End to end on a real model with labelled data: report, budget, and the sets that are refused.
+#include "optimizer/report/optimize.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace wayside::optimizer {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Optimize : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* shared = std::getenv("WAYSIDE_SHARED");
+    const fs::path data = fs::path(shared == nullptr ? "../shared" : shared) / "data";
+    options.model = data / "models/onnx/action_lzq_under_scene.onnx";
+    const auto rows = data / "eval/action_lzq/training/data_under_scene.csv";
+    if (!fs::exists(options.model) || !fs::exists(rows)) GTEST_SKIP() << "no shared data; set WAYSIDE_SHARED";
+    fs::create_directories(folder);
+    options.calibration = folder / "calibration.csv";
+    options.evaluation = folder / "evaluation.csv";
+    options.out = folder / "out";
+    options.chains = {{.method = RangeMethod::mse}};
+    std::ifstream in(rows);
+    std::string line;
+    std::getline(in, line);
+    for (int i = 0; std::getline(in, line); ++i) {
+      if (i % 8 == 0) calibration.push_back(line);
+      if (i % 8 == 3) evaluation.push_back(line);
+    }
+    write(options.calibration, calibration);
+    write(options.evaluation, evaluation);
+  }
+  void TearDown() override { fs::remove_all(folder); }
+  static void write(const fs::path& path, const std::vector<std::string>& lines) {
+    std::ofstream out(path);
+    for (const auto& line : lines) out << line << '\n';
+  }
+  static bool go_on(const std::string& /*what*/, double /*done*/) { return true; }
+
+  fs::path folder = fs::path(testing::TempDir()) / ("optimize." + std::to_string(::getpid()));
+  std::vector<std::string> calibration, evaluation;
+  OptimizeOptions options;
+};
+
+TEST_F(Optimize, MeasuresAndReports) {
+  options.budget = *parse_budget("drop<0.5%,size<100kB");
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->chosen, 0);
+  const Variant& variant = report->variants[0];
+  EXPECT_GT(variant.float_score, 0.7) << "the model knows its data";
+  EXPECT_NEAR(variant.engine_score, variant.simulated_score, 0.002);
+  EXPECT_GT(variant.agreement, 0.95);
+  EXPECT_LT(variant.bytes, variant.float_bytes / 2);
+  EXPECT_EQ(fs::file_size(options.out / variant.file), variant.bytes);
+  std::ifstream json(options.out / "action_lzq_under_scene.json");
+  EXPECT_EQ(nlohmann::json::parse(json)["chosen"], variant.name);
+  EXPECT_TRUE(fs::exists(options.out / "action_lzq_under_scene.md"));
+  EXPECT_TRUE(fs::exists(options.out / "action_lzq_under_scene.svg"));
+  const auto again = optimize(options, go_on);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->variants[0].engine_score, variant.engine_score);
+  EXPECT_EQ(again->calibration_sha256, report->calibration_sha256);
+}
+
+TEST_F(Optimize, TriesEveryChainForAnImpossibleBudget) {
+  options.chains = ladder();
+  options.first_that_fits = true;
+  options.budget = *parse_budget("size<1B");
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->chosen, -1);
+  EXPECT_EQ(report->variants.size(), ladder().size());
+  EXPECT_NE(to_markdown(*report).find("None is within the budget"), std::string::npos);
+}
+
+TEST_F(Optimize, RefusesSmallAndForeignCalibrationSets) {
+  write(options.calibration, {calibration.begin(), calibration.begin() + 99});
+  const auto few = optimize(options, go_on);
+  ASSERT_FALSE(few);
+  EXPECT_NE(few.error().message.find("99 samples, at least 100"), std::string::npos) << few.error().message;
+
+  std::vector<std::string> foreign;
+  for (int i = 0; i < 200; ++i) {
+    std::string row;
+    for (int k = 0; k < 36; ++k) row += std::to_string(300 + (i * k) % 50) + ",";  // px, not fractions
+    foreign.push_back(row + "0");
+  }
+  write(options.calibration, foreign);
+  const auto far = optimize(options, go_on);
+  ASSERT_FALSE(far);
+  EXPECT_NE(far.error().message.find(options.calibration.string()), std::string::npos) << far.error().message;
+  EXPECT_NE(far.error().message.find("--any-domain"), std::string::npos) << far.error().message;
+  options.any_domain = true;
+  EXPECT_TRUE(optimize(options, go_on));
+}
+
+TEST_F(Optimize, StopsWhenAsked) {
+  const auto stopped = optimize(options, [](const std::string& what, double) { return what == "float"; });
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, base::Code::bad_state);
+}
+
+}  // namespace
+}  // namespace wayside::optimizer

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Distances of sample sets; rows of a file and what is wrong with them.
+#include "optimizer/report/task.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <random>
+
+#include "optimizer/ir/assembler.h"
+
+namespace wayside::optimizer {
+namespace {
+
+std::vector<TaskSample> normal(std::size_t count, float mean, float contrast, float channel_shift = 0) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> draw(0, 1);
+  std::vector<TaskSample> samples(count);
+  for (auto& sample : samples) {
+    const float brightness = mean + 10 * draw(random);
+    for (int i = 0; i < 300; ++i)
+      sample.input.push_back(brightness + contrast * draw(random) + (i % 3 == 0 ? channel_shift : 0));
+  }
+  return samples;
+}
+
+TEST(DomainDistance, SeesBrightnessContrastAndOneChannel) {
+  const auto usual = normal(100, 100, 20);
+  EXPECT_EQ(domain_distance(usual, usual, 3), 0);
+  EXPECT_LT(domain_distance(usual, normal(200, 100, 20), 3), 0.5);
+  EXPECT_NEAR(domain_distance(usual, normal(100, 150, 20), 3), 5, 0.7);
+  EXPECT_GT(domain_distance(usual, normal(100, 100, 40), 3), kMostDistance) << "the same mean";
+  EXPECT_GT(domain_distance(usual, normal(100, 100, 20, 60), 3), 5) << "one channel brighter by six deviations";
+}
+
+class Rows : public testing::Test {
+ protected:
+  void SetUp() override {
+    ir::Assembler assembler;
+    assembler.output(assembler.input("in", {1, 2}));
+    auto made = Task::create({}, assembler.take());
+    ASSERT_TRUE(made);
+    task = *made;
+  }
+  void TearDown() override { std::filesystem::remove(path); }
+  base::Result<std::vector<TaskSample>> load(const std::string& text) {
+    std::ofstream(path) << text;
+    return task.load(path);
+  }
+  std::filesystem::path path =
+      std::filesystem::path(testing::TempDir()) / ("rows." + std::to_string(::getpid()) + ".csv");
+  Task task;
+};
+
+TEST_F(Rows, AreNumbersAndALabel) {
+  const auto samples = load("x,y,class\n1, 2.5,0\r\n-3,4e1,1\n");
+  ASSERT_TRUE(samples) << samples.error().message;
+  ASSERT_EQ(samples->size(), 2U);
+  EXPECT_EQ((*samples)[1].input, (ir::Values{-3, 40}));
+  EXPECT_EQ((*samples)[1].label, 1);
+  const auto score =
+      task.score([](const ir::Values& x) -> base::Result<std::vector<ir::Values>> { return {{x}}; }, *samples);
+  EXPECT_EQ(score, 0.5) << "the larger value's place is the answer: 1 (not 0), 1";
+}
+
+TEST_F(Rows, NameTheLineThatIsWrong) {
+  for (const char* text :
+       {"1,2,0\n1,2\n", "1,2,0\n1,2,3,4\n", "1,2,0\n1,x,0\n", "1,2,0\n1,inf,0\n", "1,2,0\n\n1,2,0\n"}) {
+    const auto samples = load(text);
+    ASSERT_FALSE(samples) << text;
+    EXPECT_NE(samples.error().message.find("line 2"), std::string::npos) << samples.error().message;
+  }
+  EXPECT_FALSE(load("x,y,class\n")) << "no samples";
+}
+
+}  // namespace
+}  // namespace wayside::optimizer
