@@ -48,6 +48,11 @@ const YamlNode* YamlNode::find(std::string_view key) const {
   return found == members.end() ? nullptr : &found->node;
 }
 
+std::string printable(std::string text) {
+  std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+  return text;
+}
+
 std::string_view nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
   // Two swapped letters are two edits, so words of four letters and more may differ by two.
   const std::size_t limit = std::max<std::size_t>(word.size() < 4 ? 1 : 2, word.size() / 3);
@@ -78,8 +83,8 @@ std::string Fields::path_of(std::string_view key) const {
 void Fields::report(int line, std::string_view key, std::string_view what) {
   if (!error_.empty()) return;
   const std::string path = path_of(key);
-  error_ = path.empty() ? std::format("{}:{}: {}", file_name_, line, what)
-                        : std::format("{}:{}: {}: {}", file_name_, line, path, what);
+  error_ = printable(path.empty() ? std::format("{}:{}: {}", file_name_, line, what)
+                                  : std::format("{}:{}: {}: {}", file_name_, line, path, what));
 }
 
 const YamlNode* Fields::child(std::string_view key) {

@@ -96,6 +96,9 @@ class Fields {
   std::string error_;
 };
 
+/// As it may stand in a message of one line: control characters become '?'.
+[[nodiscard]] std::string printable(std::string text);
+
 /// The candidate nearest to `word` by edit distance (at most a third of its length, at least 1, edits); empty if none
 /// is near.
 [[nodiscard]] std::string_view nearest_word(std::string_view word, const std::vector<std::string>& candidates);

@@ -113,9 +113,9 @@ Result<YamlNode> parse_yaml(std::string_view text, std::string_view file_name) {
     parser.HandleNextDocument(builder);
     return builder.take();
   } catch (const Refused& refused) {
-    return fail(Code::corrupt, std::format("{}:{}: {}", file_name, refused.line, refused.what()));
+    return fail(Code::corrupt, printable(std::format("{}:{}: {}", file_name, refused.line, refused.what())));
   } catch (const YAML::Exception& error) {
-    return fail(Code::corrupt, std::format("{}:{}: {}", file_name, error.mark.line + 1, error.msg));
+    return fail(Code::corrupt, printable(std::format("{}:{}: {}", file_name, error.mark.line + 1, error.msg)));
   }
 }
 

@@ -93,6 +93,16 @@ TEST(FieldsTest, every_mistake_names_line_key_and_remedy) {
   EXPECT_EQ(sample_error("- a\n"), "t.yaml:1: mqtt: must be a map of keys and values");
 }
 
+TEST(FieldsTest, messages_are_one_line_whatever_the_file_says) {
+  EXPECT_EQ(parse_error("a: \"\\\x01\"\n"), "t.yaml:1: unknown escape character: ?");
+  EXPECT_EQ(parse_error("\"a\\n\": 1\n\"a\\n\": 2\n"), "t.yaml:2: key 'a?' stands here twice");
+  const YamlNode root = parse("flag: \"yes\\x1b[1m\\nno\"\n");
+  Fields fields(root, "t.yaml", "");
+  bool flag = false;
+  EXPECT_FALSE(fields.read("flag", flag));
+  EXPECT_EQ(fields.finish().error().message, "t.yaml:1: flag: must be true or false, not 'yes?[1m?no'");
+}
+
 TEST(FieldsTest, required_keys) {
   const YamlNode root = parse("a: 1\n");
   Fields fields(root, "t.yaml", "");
