@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/ota/pipeline_gates.h"
+#include "agent/sandbox/jailed_delta.h"
 #include "base/log.h"
 #include "ota/device_inventory.h"
 #include "ota/updater/record.h"
@@ -42,7 +43,11 @@ void PipelineGates::start_fetch(const ota::Task& task, const ota::Blob& blob) {
         *storage_, *store_,
         ota::FetcherOptions{.root = config.mqtt.root,
                             .device = config.device.id,
-                            .jitter_seed = static_cast<std::uint64_t>(clock_->now().count())});
+                            .jitter_seed = static_cast<std::uint64_t>(clock_->now().count()),
+                            .open_delta = [folder = options_.store_root](const auto& delta, const auto& old_file,
+                                                                         const ota::DeltaExpectation& expected) {
+                              return JailedDelta::open(fetch_program(), folder / delta, folder / old_file, expected);
+                            }});
     if (connected_) fetcher_->on_connected(*connected_, clock_->now());
   }
   if (fetching_for_ != task.job.command_id) begin_fetches(task);

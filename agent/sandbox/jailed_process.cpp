@@ -2,20 +2,16 @@
 // Pipes, poll and the autopsy of a jailed program.
 #include "agent/sandbox/jailed_process.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <format>
 #include <optional>
 
+#include "agent/sandbox/child.h"
 #include "base/clock.h"
-#include "base/unique_fd.h"
 
 namespace wayside::agent {
 namespace {
@@ -27,38 +23,6 @@ using base::Result;
 using base::UniqueFd;
 
 constexpr std::size_t kMaxErrorBytes = 1024;
-
-struct Pipe {
-  UniqueFd read, write;
-  static Result<Pipe> make() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("pipe");
-    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  }
-};
-
-/// Kills and reaps on destruction unless it was reaped.
-class Child {
- public:
-  explicit Child(pid_t pid) : pid_(pid) {}
-  ~Child() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    (void)reap();
-  }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
-  int reap() {
-    int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
-    pid_ = -1;
-    return status;
-  }
-
- private:
-  pid_t pid_;
-};
 
 Result<pid_t> spawn(const JailedJob& job, const Pipe& in, const Pipe& out, const Pipe& error) {
   posix_spawn_file_actions_t actions;
@@ -135,17 +99,21 @@ class Pump {
   std::span<const std::byte> left_;
 };
 
-std::string first_line(const std::vector<std::byte>& bytes) {
-  std::string text;
-  for (const auto byte : bytes) {
-    const char c = static_cast<char>(byte);
-    if (c == '\n') break;
-    text += c >= ' ' && c <= '~' ? c : '?';  // the writer is not trusted with our log
-  }
-  return text;
-}
-
 }  // namespace
+
+base::Error verdict_on(std::string_view program, std::string_view job, int status, std::string_view words) {
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    return {.code = Code::bad_state,
+            .message = std::format("{} {} {}: its input may be an attack", program, job,
+                                   signal == SIGSYS ? "was killed for a forbidden system call"
+                                                    : std::format("was killed by signal {}", signal))};
+  }
+  std::string line(words.substr(0, words.find('\n')));
+  std::ranges::replace_if(line, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return {.code = Code::corrupt,
+          .message = std::format("{} refused its input (code {}): {}", job, WEXITSTATUS(status), line)};
+}
 
 Result<std::vector<std::byte>> run_jailed(const JailedJob& job) {
   WAYSIDE_TRY(auto in, Pipe::make());
@@ -172,16 +140,10 @@ Result<std::vector<std::byte>> run_jailed(const JailedJob& job) {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!started) return std::unexpected(started.error());
   if (!pumped) return std::unexpected(pumped.error());
-  if (WIFSIGNALED(status)) {
-    const int signal = WTERMSIG(status);
-    return fail(Code::bad_state,
-                std::format("{} {} {}: its input may be an attack", job.program.filename().string(), job.name,
-                            signal == SIGSYS ? "was killed for a forbidden system call"
-                                             : std::format("was killed by signal {}", signal)));
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    const std::string_view words(reinterpret_cast<const char*>(pump->errors.data()), pump->errors.size());
+    return std::unexpected(verdict_on(job.program.filename().string(), job.name, status, words));
   }
-  if (WEXITSTATUS(status) != 0)
-    return fail(Code::corrupt, std::format("{} refused its input (code {}): {}", job.name, WEXITSTATUS(status),
-                                           first_line(pump->errors)));
   return std::move(pump->output);
 }
 

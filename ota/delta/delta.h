@@ -44,6 +44,17 @@ struct DeltaExpectation {
   std::uint64_t target_bytes = 0;
 };
 
+/// Makes a file out of a delta and an older file, piece by piece; in this process, or where a mistake in it does no
+/// harm.
+class DeltaMaker {
+ public:
+  virtual ~DeltaMaker() = default;
+  /// Writes about `max_bytes` more (> 0), or nothing yet. True when the file is complete; until then, and until
+  /// somebody has compared its hash, the sink's content must not be used. Errors: corrupt, those of sources and sink;
+  /// the maker is of no more use then.
+  virtual base::Result<bool> step(ByteSink& sink, std::size_t max_bytes) = 0;
+};
+
 /// Decodes in steps of bounded work. Memory: about 150 KiB, whatever the delta says. Time: linear in the size of the
 /// target, which signed metadata bounds. Thread: one.
 class DeltaDecoder {

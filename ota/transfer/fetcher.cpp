@@ -196,7 +196,7 @@ void Fetcher::enter_fetching(MonotonicTime now) {
 void Fetcher::finish_chunks(MonotonicTime) {
   if (route_.is_delta()) {
     state_ = FetchState::assembling;
-    auto opened = Assembly::open(*storage_, goal_, route_);
+    auto opened = Assembly::open(*storage_, goal_, route_, options_.open_delta);
     if (!opened) return fail_and_forget(opened.error());
     assembly_ = std::move(*opened);
     return;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mqtt/message.h"
+#include "ota/delta/delta.h"
 #include "ota/store/blob_store.h"
 #include "ota/transfer/messages.h"
 #include "ota/transfer/staging_file.h"
@@ -36,6 +38,10 @@ struct FetchGoal {
   std::string site{};
 };
 
+/// Opens a delta and the older file, given by their paths below the storage's root.
+using DeltaOpener = std::function<base::Result<std::unique_ptr<DeltaMaker>>(
+    const std::filesystem::path& delta, const std::filesystem::path& old_file, const DeltaExpectation& expected)>;
+
 struct FetcherOptions {
   std::string root = "te";
   std::string device{};
@@ -47,6 +53,8 @@ struct FetcherOptions {
   std::chrono::milliseconds retry_floor{500};
   std::chrono::milliseconds retry_ceiling{60'000};
   std::uint64_t jitter_seed = 1;
+  /// Where deltas are decoded; empty: in this process.
+  DeltaOpener open_delta{};
 };
 
 enum class FetchState : std::uint8_t {

@@ -12,6 +12,27 @@ namespace {
 constexpr std::string_view kRouteMagic = "WRT1";
 constexpr std::size_t kMaxRouteDocument = 256;
 
+/// In this process, behind the storage seam.
+class LocalMaker final : public DeltaMaker {
+ public:
+  static base::Result<std::unique_ptr<DeltaMaker>> open(base::Storage& storage, const std::filesystem::path& delta,
+                                                        const std::filesystem::path& old_file,
+                                                        const DeltaExpectation& expected) {
+    WAYSIDE_TRY(StorageSource source, StorageSource::open(storage, delta));
+    WAYSIDE_TRY(StorageSource old, StorageSource::open(storage, old_file));
+    std::unique_ptr<LocalMaker> maker(new LocalMaker(std::move(source), std::move(old)));
+    WAYSIDE_TRY(DeltaDecoder decoder, DeltaDecoder::open(maker->delta_, maker->old_, expected));
+    maker->decoder_.emplace(std::move(decoder));
+    return maker;
+  }
+  base::Result<bool> step(ByteSink& sink, std::size_t max_bytes) override { return decoder_->step(sink, max_bytes); }
+
+ private:
+  LocalMaker(StorageSource delta, StorageSource old) : delta_(std::move(delta)), old_(std::move(old)) {}
+  StorageSource delta_, old_;
+  std::optional<DeltaDecoder> decoder_;
+};
+
 }  // namespace
 
 base::Result<bool> LocalScan::step(base::Storage& storage, StagingFile& staging) {
@@ -58,21 +79,24 @@ base::Result<void> Assembly::Output::write(BytesView bytes) {
 }
 
 base::Result<std::unique_ptr<Assembly>> Assembly::open(base::Storage& storage, const FetchGoal& goal,
-                                                       const Route& route) {
-  WAYSIDE_TRY(StorageSource delta, StorageSource::open(storage, BlobStore::staging_path(route.blob)));
-  WAYSIDE_TRY(StorageSource old, StorageSource::open(storage, BlobStore::blob_path(route.base)));
-  std::unique_ptr<Assembly> assembly(new Assembly(std::move(delta), std::move(old)));
+                                                       const Route& route, const DeltaOpener& opener) {
+  const auto delta = BlobStore::staging_path(route.blob), old = BlobStore::blob_path(route.base);
   const DeltaExpectation expected{
       .base_hash = route.base, .target_hash = goal.target, .target_bytes = goal.target_bytes};
-  WAYSIDE_TRY(DeltaDecoder decoder, DeltaDecoder::open(assembly->delta_, assembly->base_, expected));
-  assembly->decoder_.emplace(std::move(decoder));
+  std::unique_ptr<DeltaMaker> maker;
+  if (opener) {
+    WAYSIDE_TRY(maker, opener(delta, old, expected));
+  } else {
+    WAYSIDE_TRY(maker, LocalMaker::open(storage, delta, old, expected));
+  }
+  std::unique_ptr<Assembly> assembly(new Assembly(std::move(maker)));
   assembly->output_.storage = &storage;
   assembly->output_.path = BlobStore::staging_path(goal.target);
   WAYSIDE_CHECK(storage.write(assembly->output_.path, {}));  // what an earlier try left is overwritten
   return assembly;
 }
 
-base::Result<bool> Assembly::step() { return decoder_->step(output_, kStepBytes); }
+base::Result<bool> Assembly::step() { return maker_->step(output_, kStepBytes); }
 
 base::Result<Bytes> unpack_chunk(const Chunk& chunk, BytesView wire) {
   if (wire.size() != chunk.wire_bytes) return base::fail(base::Code::corrupt, "the chunk has another size");

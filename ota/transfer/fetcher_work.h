@@ -32,9 +32,9 @@ class LocalScan {
 /// Decodes the fetched delta into the target's staging file.
 class Assembly {
  public:
-  static base::Result<std::unique_ptr<Assembly>> open(base::Storage& storage, const FetchGoal& goal,
-                                                      const Route& route);
-  /// True when the target is complete and has its hash.
+  static base::Result<std::unique_ptr<Assembly>> open(base::Storage& storage, const FetchGoal& goal, const Route& route,
+                                                      const DeltaOpener& opener);
+  /// True when the target is complete; the store compares its hash.
   base::Result<bool> step();
 
  private:
@@ -45,9 +45,8 @@ class Assembly {
     std::uint64_t at = 0;
     base::Result<void> write(BytesView bytes) override;
   };
-  Assembly(StorageSource delta, StorageSource base) : delta_(std::move(delta)), base_(std::move(base)) {}
-  StorageSource delta_, base_;
-  std::optional<DeltaDecoder> decoder_;
+  explicit Assembly(std::unique_ptr<DeltaMaker> maker) : maker_(std::move(maker)) {}
+  std::unique_ptr<DeltaMaker> maker_;
   Output output_;
 };
 

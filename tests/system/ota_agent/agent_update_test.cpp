@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Updates through the real agent, a real broker and a real chunk server: good models are committed, bad ones are not.
+#include <nlohmann/json.hpp>
+
+#include "ota/updater/record.h"
 #include "tests/support/figures.h"
 #include "tests/system/ota_agent/agent_update_fixture.h"
 
@@ -41,6 +44,43 @@ TEST_F(AgentUpdate, AGoodModelIsCommittedAndOutlivesARestart) {
                    })
                    ->payload.contains("model"))
       << "not one frame went through the configured model";
+}
+
+TEST_F(AgentUpdate, AChangedModelComesAsADeltaThroughTheJailAtTheForetoldPrice) {
+  start_agent();
+  push("r1", world_->publish({.version = "1.0.0"}));
+  ASSERT_EQ(await_end("r1")["status"], "successful") << agent_->errors();
+  const auto retrain = [](std::string& model) {
+    for (std::size_t i = model.size() / 3; i < model.size() / 3 + 8192; i += 61)
+      model[i] = static_cast<char>(model[i] ^ 1);
+  };
+  const auto next = world_->publish({.version = "1.1.0", .retrain = retrain, .watch = {.probation_s = 1}});
+  wire_->flush();
+  std::string inventory;
+  for (const auto& one : wire_->received)
+    if (one.topic == "te/device/dut///twin/inventory") inventory = one.message.payload;
+  const auto price = world_->price_bytes(next, inventory);
+  push("r2", next);
+  const auto report = await_end("r2");
+  ASSERT_EQ(report["status"], "successful") << report << agent_->errors();
+  EXPECT_EQ(report["bytes"]["done"], price) << "to the byte, as the operator was told";
+  const auto log = agent_->errors();
+  EXPECT_TRUE(log.contains("route=patch") || log.contains("route=subtract")) << log;
+  EXPECT_LT(price, std::filesystem::file_size(model_) / 4);
+}
+
+TEST_F(AgentUpdate, WhatWasFetchedBeforeARestartStaysSpent) {
+  constexpr std::uint64_t kBudget = 100'000'000;
+  auto storage = base::DiskStorage::open(dir_.path() / "state/ota").value();
+  ASSERT_TRUE(ota::write_record(storage, "spent", {{"bytes", kBudget - 1000}, {"command", "r1"}}));
+  start_agent();
+  const auto manifest = world_->publish({.version = "1.0.0"});
+  push("r1", manifest, kBudget);
+  const auto report = await_end("r1");
+  EXPECT_EQ(report["status"], "failed");
+  EXPECT_THAT(report.value("reason", ""), HasSubstr("the budget is 1000"));
+  push("r2", manifest, kBudget);  // another command, another budget
+  EXPECT_EQ(await_end("r2")["status"], "successful") << agent_->errors();
 }
 
 TEST_F(AgentUpdate, BadModelsAreRefusedOrSentBack) {

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/mqtt/message.h"
+#include "fleet/cost/cost_preview.h"
 #include "ota/package/signatures.h"
 
 namespace wayside::test {
@@ -77,6 +78,12 @@ Digest UpdateWorld::publish(const Version& wanted) {
   manifest.expires_unix_s = now_s() + 100'000;
   manifest.variants = {
       {.id = "cpu", .accelerator = "cpu-int8", .file = upload(model, manifest), .limits = wanted.limits}};
+  if (!last_model_.empty() && last_model_ != model) {
+    const auto made = ota::Repository(storage_).publish_deltas(std::as_bytes(std::span(std::as_const(last_model_))),
+                                                               std::as_bytes(std::span(std::as_const(model))));
+    EXPECT_TRUE(made) << made.error().message;
+  }
+  last_model_ = model;
   manifest.card = upload(card, manifest);
   manifest.postprocess = {.decoder = "anchor_free", .score_permille = 400, .iou_permille = 400, .max_detections = 50};
   manifest.golden = {.count = 2,
@@ -107,6 +114,14 @@ Digest UpdateWorld::sign(const ota::Manifest& manifest) {
   const Digest digest = ota::sha256_of(std::as_bytes(std::span(envelope.body))).value();
   envelopes_[digest] = envelope.serialize();
   return digest;
+}
+
+std::uint64_t UpdateWorld::price_bytes(const Digest& manifest, const std::string& inventory) {
+  const auto envelope = ota::Envelope::parse(envelopes_.at(manifest)).value();
+  const std::vector<fleet::KnownDevice> devices = {{"dut", ota::parse_device_inventory(inventory).value()}};
+  ota::Repository repository(storage_);
+  const auto preview = fleet::preview_cost(ota::Manifest::parse(envelope.body).value(), devices, repository, 0);
+  return preview ? preview->bytes : 0;
 }
 
 std::unique_ptr<AgentProcess> UpdateWorld::serve(std::uint16_t port, const std::string& id) const {

@@ -34,6 +34,9 @@ class UpdateWorld {
   ota::Digest publish_firmware(const std::string& version, const std::string& bundle,
                                const std::vector<ota::Runtime>& provides);
 
+  /// What `wayside fleet push --dry-run` says a device with this inventory (its payload) will fetch.
+  [[nodiscard]] std::uint64_t price_bytes(const ota::Digest& manifest, const std::string& inventory);
+
   [[nodiscard]] std::string root_file() const { return (folder_ / "root.json").string(); }
   [[nodiscard]] std::filesystem::path repository_folder() const { return folder_ / "repository"; }
   [[nodiscard]] const std::string& envelope(const ota::Digest& manifest) const { return envelopes_.at(manifest); }
@@ -53,6 +56,7 @@ class UpdateWorld {
   ota::SecretKey key_ = ota::SecretKey::generate().value();
   base::DiskStorage storage_;
   std::map<ota::Digest, std::string> envelopes_;
+  std::string last_model_;  ///< deltas lead from it to the next one
 };
 
 /// Sends retained messages as the operator's tool does.
