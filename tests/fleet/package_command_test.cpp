@@ -60,6 +60,32 @@ struct PackageCommandTest : testing::Test {
   }
 };
 
+TEST_F(PackageCommandTest, a_firmware_is_a_package_of_its_own_type) {
+  make_signed();
+  std::ofstream(folder / "os.raucb") << "a bundle";
+  const auto recipe = [&](const std::string& accelerator) {
+    std::ofstream(folder / "os.json") << R"({"role":"firmware","name":"os","version":"1.4.0+g12","security_counter":1,
+      "boards":[],"variants":[{"id":"i5","accelerator":")" +
+                                             accelerator +
+                                             R"(","file":"os.raucb","requires":{"compatible":"wayside-core-i5"},
+      "provides":[{"accelerator":"cpu-int8","versions":{}}]}]})";
+  };
+  recipe("cpu-int8");
+  refused("package make os.json -o os.wmp", "out_of_range");  // a model's runtime installs no firmware
+  recipe("rauc");
+  good("package make os.json -o os.wmp");
+  good("package sign os.wmp --key p1.key.pem --key p2.key.pem");
+  const std::string verify =
+      "package verify os.wmp --root root.1.json --board any --json --runtime rauc:compatible=wayside-";
+  const auto [out, status] = run(verify + "core-i5");
+  ASSERT_EQ(status, 0) << out;
+  EXPECT_EQ(nlohmann::json::parse(out)["variant"], "i5");
+  refused(verify + "pi5", "no_variant_for_runtime");
+  const auto [shown, shown_status] = run("package show os.wmp --envelope os.envelope.json --json");
+  ASSERT_EQ(shown_status, 0) << shown;
+  EXPECT_EQ(nlohmann::json::parse(shown)["manifest"]["type"], "wayside-firmware/1");
+}
+
 TEST_F(PackageCommandTest, from_keys_to_a_checked_package) {
   make_signed();
   const auto [out, status] = run("package verify street.wmp --root root.1.json --board host --runtime cpu-int8 --json");

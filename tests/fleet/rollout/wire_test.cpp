@@ -27,6 +27,19 @@ TEST(Wire, TheUpdaterReadsTheCommand) {
   EXPECT_EQ(command.max_bytes, 6'000'000U);
 }
 
+TEST(Wire, AFirmwareHasItsOwnTopics) {
+  auto policy = fleet::test::virtual_policy("r1");
+  policy.role = "firmware";
+  const auto message = command_message("te", "gate-1", policy, 100);
+  EXPECT_EQ(message.topic, "te/device/gate-1///cmd/firmware_update/r1");
+  EXPECT_EQ(clear_message("te", "gate-1", policy).topic, message.topic);
+  EXPECT_EQ(reports_filter("te", policy), "te/device/+///cmd/firmware_update/r1");
+  const auto parts = parse_command_topic("te", message.topic);
+  ASSERT_TRUE(parts);
+  EXPECT_EQ(parts->device, "gate-1");
+  EXPECT_EQ(parts->command, "r1");
+}
+
 TEST(Wire, WithoutABudgetTheCommandHasNone) {
   const auto message = command_message("te", "gate-1", fleet::test::virtual_policy("r1"), 100);
   EXPECT_EQ(ota::parse_update_command("r1", message.payload)->value().max_bytes, 0U);
