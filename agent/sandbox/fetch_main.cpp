@@ -68,7 +68,8 @@ Result<void> make_delta(const wayside::ota::DeltaExpectation& expected) {
   constexpr std::uint64_t kCpu_s = 3600;  // of a slow core and a large file; the updater's deadline is the real bound
   WAYSIDE_TRY(const auto delta, map_file(STDIN_FILENO));
   WAYSIDE_TRY(const auto old_file, map_file(kOldFileFd));
-  WAYSIDE_CHECK(wayside::ota::sha256_of({}));  // OpenSSL reads its settings at the first hash: before the jail is closed
+  WAYSIDE_CHECK(
+      wayside::ota::sha256_of({}));  // OpenSSL reads its settings at the first hash: before the jail is closed
   WAYSIDE_CHECK(
       wayside::agent::enter_jail({.memory_bytes = kWorkBytes + delta.size() + old_file.size(), .cpu_s = kCpu_s}));
   const wayside::ota::SpanSource delta_source(delta), old_source(old_file);

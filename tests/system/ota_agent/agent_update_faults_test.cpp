@@ -96,11 +96,11 @@ TEST_F(AgentUpdate, ACommandIsCarriedOutOnceAndInItsTime) {
        world_->publish({.version = "3.0.0",
                         .retrain = [](std::string& model) { model += std::string(16, '\0'); },
                         .security_counter = 6}),
-       500);
+       100);
   const auto dear = await_end("r5");
   EXPECT_EQ(dear["step"], "download") << dear;
   EXPECT_THAT(dear.value("reason", ""), HasSubstr("over_budget"));
-  EXPECT_LE(dear["bytes"]["done"], 500);
+  EXPECT_LE(dear["bytes"]["done"], 100);
   // Nobody's signature: a manifest that the root's keys did not sign.
   UpdateWorld stranger(dir_.path() / "stranger", model_);
   const auto foreign = stranger.publish({.version = "9.0.0"});

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Updates through the real agent, a real broker and a real chunk server: good models are committed, bad ones are not.
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "ota/updater/record.h"
 #include "tests/support/figures.h"
 #include "tests/system/ota_agent/agent_update_fixture.h"
+#include "tflite_generated.h"
 
 namespace wayside::test {
 namespace {
@@ -46,13 +48,25 @@ TEST_F(AgentUpdate, AGoodModelIsCommittedAndOutlivesARestart) {
       << "not one frame went through the configured model";
 }
 
+/// The largest weights of a `.tflite` model.
+std::span<char> largest_buffer(std::string& model) {
+  std::span<char> largest;
+  for (const auto* buffer : *accel::cpu::schema::GetModel(model.data())->buffers()) {
+    if (buffer->data() == nullptr || buffer->data()->size() <= largest.size()) continue;
+    const auto offset = static_cast<std::size_t>(reinterpret_cast<const char*>(buffer->data()->data()) - model.data());
+    largest = std::span(model).subspan(offset, buffer->data()->size());
+  }
+  return largest;
+}
+
 TEST_F(AgentUpdate, AChangedModelComesAsADeltaThroughTheJailAtTheForetoldPrice) {
   start_agent();
   push("r1", world_->publish({.version = "1.0.0"}));
   ASSERT_EQ(await_end("r1")["status"], "successful") << agent_->errors();
   const auto retrain = [](std::string& model) {
-    for (std::size_t i = model.size() / 3; i < model.size() / 3 + 8192; i += 61)
-      model[i] = static_cast<char>(model[i] ^ 1);
+    const std::span<char> weights = largest_buffer(model);
+    ASSERT_GT(weights.size(), 8192);
+    for (std::size_t i = 0; i < 8192; i += 61) weights[i] = static_cast<char>(weights[i] ^ 1);
   };
   const auto next = world_->publish({.version = "1.1.0", .retrain = retrain, .watch = {.probation_s = 1}});
   wire_->flush();
