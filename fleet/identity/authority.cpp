@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <openssl/bio.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -21,6 +20,7 @@
 
 #include "base/mqtt/message.h"
 #include "base/unique_fd.h"
+#include "ota/enrolment/x509.h"
 
 namespace wayside::fleet {
 namespace {
@@ -28,58 +28,26 @@ namespace {
 using base::Code;
 using base::fail;
 using base::Result;
+using ota::x509::Bio;
+using ota::x509::Certificate;
+using ota::x509::fail_ssl;
+using ota::x509::is_p256;
+using ota::x509::Key;
+using ota::x509::key_pem;
+using ota::x509::kMaxPemBytes;
+using ota::x509::make_key;
+using ota::x509::only_name;
+using ota::x509::reader;
+using ota::x509::Request;
+using ota::x509::set_name;
+using ota::x509::to_pem;
 
-constexpr std::size_t kMaxPemBytes = 16 * 1024;
 constexpr mode_t kSecret = 0600, kPublic = 0644;
 
-template <auto Function>
-struct Free {
-  template <class T>
-  void operator()(T* object) const {
-    Function(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
-using Request = std::unique_ptr<X509_REQ, Free<X509_REQ_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Free<X509_EXTENSION_free>>;
-
-std::unexpected<base::Error> fail_ssl(std::string_view what) {
-  std::array<char, 256> text{};
-  ERR_error_string_n(ERR_get_error(), text.data(), text.size());
-  ERR_clear_error();
-  return fail(Code::io, std::format("{}: {}", what, text.data()));
-}
-
-Bio reader(std::string_view pem) { return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))); }
-
-std::string contents(BIO* bio) {
-  char* bytes = nullptr;
-  const long length = BIO_get_mem_data(bio, &bytes);
-  return {bytes, static_cast<std::size_t>(length)};
-}
-
-template <class Write>
-Result<std::string> to_pem(Write write) {
-  const Bio bio(BIO_new(BIO_s_mem()));
-  if (!bio || write(bio.get()) != 1) return fail_ssl("cannot write PEM");
-  return contents(bio.get());
-}
-
-Result<std::string> key_pem(EVP_PKEY* key) {
-  return to_pem(
-      [key](BIO* bio) { return PEM_write_bio_PKCS8PrivateKey(bio, key, nullptr, nullptr, 0, nullptr, nullptr); });
-}
+using Extension = std::unique_ptr<X509_EXTENSION, ota::x509::FreeWith<X509_EXTENSION_free>>;
 
 Result<std::string> certificate_pem_of(X509* certificate) {
   return to_pem([certificate](BIO* bio) { return PEM_write_bio_X509(bio, certificate); });
-}
-
-Result<Key> make_key() {
-  Key key(EVP_EC_gen("P-256"));
-  if (!key) return fail_ssl("cannot make a key");
-  return key;
 }
 
 Result<std::string> read_file(const std::filesystem::path& path) {
@@ -106,18 +74,12 @@ bool add_extension(X509* certificate, X509* issuer, int nid, const std::string& 
   return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
-bool set_name(X509_NAME* name, std::string_view common_name) {
-  return X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
-                                    reinterpret_cast<const unsigned char*>(common_name.data()),
-                                    static_cast<int>(common_name.size()), -1, 0) == 1;
-}
-
 /// Version, a random serial number of 127 bits, and the time.
 bool set_frame(X509* certificate, int days) {
   std::array<unsigned char, 16> random{};
   if (RAND_bytes(random.data(), random.size()) != 1) return false;
   random[0] &= 0x7FU;
-  const std::unique_ptr<BIGNUM, Free<BN_free>> number(BN_bin2bn(random.data(), random.size(), nullptr));
+  const std::unique_ptr<BIGNUM, ota::x509::FreeWith<BN_free>> number(BN_bin2bn(random.data(), random.size(), nullptr));
   return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr &&
          X509_set_version(certificate, X509_VERSION_3) == 1 &&
          ASN1_TIME_set_string(X509_getm_notBefore(certificate), "700101000000Z") == 1 &&
@@ -132,25 +94,6 @@ bool set_purpose(X509* certificate, X509* issuer, Purpose purpose, const std::ve
          add_extension(certificate, issuer, NID_ext_key_usage,
                        purpose == Purpose::broker ? "serverAuth" : "clientAuth") &&
          (names.empty() || add_extension(certificate, issuer, NID_subject_alt_name, names));
-}
-
-/// The one common name of a request; empty when there is another number of entries.
-std::string only_name(X509_REQ* request) {
-  X509_NAME* name = X509_REQ_get_subject_name(request);
-  if (X509_NAME_entry_count(name) != 1) return {};
-  X509_NAME_ENTRY* entry = X509_NAME_get_entry(name, 0);
-  if (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry)) != NID_commonName) return {};
-  const ASN1_STRING* text = X509_NAME_ENTRY_get_data(entry);
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-          static_cast<std::size_t>(ASN1_STRING_length(text))};
-}
-
-/// P-256 only: the curve that is named, not explicit parameters.
-bool is_p256(EVP_PKEY* key) {
-  std::array<char, 32> group{};
-  std::size_t length = 0;
-  return EVP_PKEY_is_a(key, "EC") == 1 && EVP_PKEY_get_group_name(key, group.data(), group.size(), &length) == 1 &&
-         std::string_view(group.data(), length) == "prime256v1";
 }
 
 }  // namespace
@@ -250,7 +193,7 @@ Result<std::string> Authority::sign_request(std::string_view request_pem, std::s
   const bool holds = key != nullptr && is_p256(key) && X509_REQ_verify(request.get(), key) == 1;
   ERR_clear_error();
   if (!holds) return fail(Code::corrupt, "no certificate request with an ECDSA P-256 key and a valid signature");
-  if (only_name(request.get()) != device_id)
+  if (only_name(X509_REQ_get_subject_name(request.get())) != device_id)
     return fail(Code::invalid_argument, std::format("the request names somebody else than {}", device_id));
   return certify(key, Purpose::device, device_id, {});
 }
