@@ -2,14 +2,13 @@
 // `wayside optimize` is handed over whole to wayside-optimize; without it, one line says where to get it.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
+
+#include "tests/support/shell.h"
 
 namespace wayside::fleet {
 namespace {
@@ -29,12 +28,7 @@ struct OptimizeCommandTest : testing::Test {
   std::pair<std::string, int> run(const std::string& arguments) {
     const auto line = "PATH='" + (folder / "elsewhere").string() + "' '" + (folder / "bin/wayside").string() +
                       "' optimize " + arguments + " 2>&1";
-    FILE* pipe = ::popen(line.c_str(), "r");
-    std::string out;
-    std::array<char, 512> part{};
-    while (const auto got = std::fread(part.data(), 1, part.size(), pipe)) out.append(part.data(), got);
-    const int status = ::pclose(pipe);
-    return {out, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+    return testing_support::shell(line);
   }
 };
 

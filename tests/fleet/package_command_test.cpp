@@ -2,14 +2,13 @@
 // The whole way of an operator with the real program: keys, root, package, signatures, check, rotation; and wrong
 // turns.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "tests/support/shell.h"
 
 namespace wayside::fleet {
 namespace {
@@ -34,12 +33,7 @@ struct PackageCommandTest : testing::Test {
   /// Runs wayside in the folder; output (both streams) and exit status.
   std::pair<std::string, int> run(const std::string& arguments) {
     const auto line = "cd '" + folder.string() + "' && '" WAYSIDE_PROGRAM "' " + arguments + " 2>&1";
-    FILE* pipe = ::popen(line.c_str(), "r");
-    std::string out;
-    std::array<char, 512> part{};
-    while (const auto got = std::fread(part.data(), 1, part.size(), pipe)) out.append(part.data(), got);
-    const int status = ::pclose(pipe);
-    return {out, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+    return testing_support::shell(line);
   }
   void good(const std::string& arguments) {
     const auto [out, status] = run(arguments);

@@ -12,6 +12,10 @@
 #include "tests/accel/kernels/conv_cases.h"
 
 namespace wayside::accel::cpu {
+
+/// GoogleTest would print the bytes.
+static void PrintTo(const ConvEntry& entry, std::ostream* out) { *out << to_string(entry.level) << ' ' << entry.name; }
+
 namespace {
 
 /// WAYSIDE_TEST_SEED repeats a failure.

@@ -4,14 +4,13 @@
 #include <gtest/gtest.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/unique_fd.h"
 #include "tests/fleet/flash/disk_images.h"
+#include "tests/support/shell.h"
 
 namespace wayside::fleet {
 namespace {
@@ -54,12 +53,7 @@ struct FlashCommandTest : testing::Test {
   std::pair<std::string, int> run(const std::string& arguments) {
     const auto line =
         "cd '" + folder.string() + "' && '" WAYSIDE_FLEET_PROGRAM "' flash " + arguments + " 2>&1 </dev/null";
-    FILE* pipe = ::popen(line.c_str(), "r");
-    std::string out;
-    std::array<char, 512> part{};
-    while (const auto got = std::fread(part.data(), 1, part.size(), pipe)) out.append(part.data(), got);
-    const int status = ::pclose(pipe);
-    return {out, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+    return testing_support::shell(line);
   }
   void refused(const std::string& arguments, const std::string& because) {
     const auto [out, status] = run(arguments);
