@@ -112,7 +112,7 @@ std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>&
   std::vector<torch::Tensor> values = constants_;
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const TensorId id = graph_.inputs[i];
-    values[id] = rounded(id, inputs[i]);
+    values[id] = rounding_ ? rounding_(id, inputs[i]) : rounded(id, inputs[i]);
     if (observer_) observer_(id, inputs[i]);
   }
   for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
@@ -126,7 +126,7 @@ std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>&
       out = run_plain(op, in, graph_.tensors[op.output].shape);
     }
     if (observer_) observer_(op.output, out);
-    values[op.output] = rounded(op.output, out);
+    values[op.output] = rounding_ ? rounding_(op.output, out) : rounded(op.output, out);
   }
   std::vector<torch::Tensor> outputs;
   for (const TensorId id : graph_.outputs) outputs.push_back(values[id]);

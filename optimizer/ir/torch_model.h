@@ -41,6 +41,11 @@ class TorchModel : public torch::nn::Module {
   using Observer = std::function<void(TensorId, const torch::Tensor&)>;
   void observe(Observer observer) { observer_ = std::move(observer); }
 
+  /// For training: gives what the readers of a tensor get, instead of the scheme's rounding of activations; weights
+  /// are rounded as the scheme says. Empty: off.
+  using Rounding = std::function<torch::Tensor(TensorId, const torch::Tensor&)>;
+  void round_activations(Rounding rounding) { rounding_ = std::move(rounding); }
+
   [[nodiscard]] const Graph& graph() const { return graph_; }
 
  private:
@@ -52,6 +57,7 @@ class TorchModel : public torch::nn::Module {
   torch::Tensor rounded(TensorId id, torch::Tensor x) const;
 
   Graph graph_;  ///< structure only; weights live in layers_
+  Rounding rounding_;
   std::vector<Layer> layers_;
   std::vector<torch::Tensor> constants_;  ///< one per tensor, undefined where it is computed
   Scheme scheme_;

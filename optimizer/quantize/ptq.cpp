@@ -21,20 +21,6 @@ TensorQuantization from_range(Range range) {
   return {scale, static_cast<int>(std::lround(std::clamp(-128.0F - low / scale, -128.0F, 127.0F)))};
 }
 
-bool hands_on(OpKind kind) {
-  switch (kind) {
-    case OpKind::max_pool:
-    case OpKind::average_pool:
-    case OpKind::resize_nearest:
-    case OpKind::resize_bilinear:
-    case OpKind::reshape:
-    case OpKind::transpose:
-    case OpKind::slice:
-    case OpKind::pad: return true;
-    default: return false;
-  }
-}
-
 Range bounded(const Op& op, Range range) {
   if (op.activation != ir::Activation::none || op.kind == OpKind::relu) range.low = 0;
   if (op.activation == ir::Activation::relu6) range.high = std::min(range.high, 6.0F);
@@ -126,6 +112,20 @@ std::vector<WeightFormat> weight_formats(const ir::Graph& graph, const std::vect
 
 }  // namespace
 
+bool keeps_scale(OpKind kind) {
+  switch (kind) {
+    case OpKind::max_pool:
+    case OpKind::average_pool:
+    case OpKind::resize_nearest:
+    case OpKind::resize_bilinear:
+    case OpKind::reshape:
+    case OpKind::transpose:
+    case OpKind::slice:
+    case OpKind::pad: return true;
+    default: return false;
+  }
+}
+
 std::size_t equalize_layers(ir::Graph& graph) {
   const auto producers = ir::producers(graph);
   const auto uses = ir::uses(graph);
@@ -157,7 +157,7 @@ std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::ve
   for (const auto id : graph.inputs) scales[id] = input.scale > 0 ? input : from_range(ranges[id]);
   for (const Op& op : graph.ops) {
     TensorQuantization& out = scales[op.output];
-    if (hands_on(op.kind))
+    if (keeps_scale(op.kind))
       out = scales[op.inputs[0]];
     else if (op.kind == OpKind::logistic || op.kind == OpKind::softmax)
       out = {1.0F / 256.0F, -128};

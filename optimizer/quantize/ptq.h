@@ -24,8 +24,11 @@ struct PtqOptions {
 /// alike size. Pairs with nothing or a relu between them, no other reader. Returns the number of pairs.
 std::size_t equalize_layers(ir::Graph& graph);
 
+/// Operators that only move, choose or average elements: their output has their input's scale.
+[[nodiscard]] bool keeps_scale(ir::OpKind kind);
+
 /// One scale for each tensor of a graph. `input`: the graph inputs' fixed quantisation, scale 0: from `ranges`.
-/// Operators that only move or choose elements hand on their input's scale; logistic and softmax give 1/256, tanh
+/// keeps_scale() operators hand on their input's; logistic and softmax give 1/256, tanh
 /// 1/128, as TFLite prescribes; zero is always representable.
 [[nodiscard]] std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
                                                          const TensorQuantization& input);

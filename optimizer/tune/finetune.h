@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fine-tuning: a float network teaches its pruned, factorised or quantised student on frames without labels.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+
+#include "base/result.h"
+#include "optimizer/ir/graph.h"
+#include "optimizer/quantize/scheme.h"
+#include "optimizer/tune/samples.h"
+
+namespace wayside::optimizer {
+
+/// How the student's outputs are compared with the teacher's. mean_square: in parts of the output's own mean square, so
+/// that outputs of all sizes count alike. divergence: Kullback-Leibler divergence of the softmax over channels of
+/// logits, at FinetuneOptions::temperature (Hinton et al., arXiv 1503.02531).
+enum class DistillLoss : std::uint8_t { mean_square, divergence };
+
+struct FinetuneOptions {
+  std::int64_t steps = 500;
+  std::size_t batch_size = 8;
+  double learning_rate = 1e-4;  ///< of Adam; falls to nothing along a cosine
+  std::uint64_t seed = 1;       ///< of the samples' order
+  DistillLoss loss = DistillLoss::mean_square;
+  double temperature = 2;
+  double feature_weight = 0;  ///< of tensors that have the same name and shape in both networks; 0: outputs only
+  bool keep_zeros = false;    ///< weights that are zero at the start stay zero (sparse networks)
+  Scheme scheme;              ///< quantisation-aware: what post-training quantisation chose; empty: float
+  bool learn_scales =
+      true;  ///< trains the scales of computed tensors (Esser et al., arXiv 1902.08153); zero points stay
+  std::int64_t checkpoint_every = 100;
+};
+
+struct FinetuneProgress {
+  std::int64_t step = 0, steps = 0;
+  double loss = 0;    ///< of this step
+  double left_s = 0;  ///< at the mean speed of this run
+};
+
+struct Finetune {
+  const ir::Graph* teacher = nullptr;
+  ir::Graph* student = nullptr;  ///< trained in place; the same input and outputs as the teacher, no batch norm
+  Samples samples;
+  std::filesystem::path checkpoint;  ///< empty: none; read where it exists, removed at the end
+  /// After every step; false stops, with a checkpoint where there is a place for it.
+  std::function<bool(const FinetuneProgress&)> progress;
+};
+
+struct Finetuned {
+  double first_loss = 0, last_loss = 0;  ///< means of the first and last tenth of the steps
+  Scheme scheme;                         ///< with the learned scales; empty where the options' is
+};
+
+/// The same seed, samples and number of threads give the same student, whether or not the run was interrupted.
+/// Errors, which leave the student as it was: invalid_argument (networks or samples that do not fit), bad_state
+/// (stopped: run again to go on from the checkpoint), corrupt (checkpoint damaged or of another run), io.
+[[nodiscard]] base::Result<Finetuned> finetune(const Finetune& run, const FinetuneOptions& options);
+
+}  // namespace wayside::optimizer

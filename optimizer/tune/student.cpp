@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Learned scales; gradients pass straight through rounding.
+#include "optimizer/tune/student.h"
+
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+#include "optimizer/quantize/ptq.h"
+
+namespace wayside::optimizer {
+namespace {
+
+/// Scales that TFLite prescribes.
+bool is_prescribed(ir::OpKind kind) {
+  return kind == ir::OpKind::logistic || kind == ir::OpKind::softmax || kind == ir::OpKind::tanh;
+}
+
+}  // namespace
+
+Student::Student(const ir::Graph& graph, const FinetuneOptions& options)
+    : graph_(graph),
+      scheme_(options.scheme),
+      model_(register_module("network", std::make_shared<ir::TorchModel>(graph))),
+      values_(graph.tensors.size()) {
+  model_->read_weights(graph);
+  model_->eval();
+  if (options.keep_zeros) {
+    for (const auto& parameter : model_->parameters())
+      masks_.push_back(parameter.dim() > 1 ? (parameter.detach() != 0).to(torch::kFloat) : torch::Tensor());
+  }
+  model_->observe([this](ir::TensorId id, const torch::Tensor& x) { values_[id] = x; });
+  if (scheme_.empty()) return;
+  model_->fake_quantize(scheme_);
+  if (!options.learn_scales) return;
+  choose_learned();
+  auto logarithms = torch::zeros({static_cast<std::int64_t>(graph.tensors.size())});
+  for (std::size_t id = 0; id < learned_.size(); ++id) {
+    if (learned_[id]) logarithms[static_cast<std::int64_t>(id)] = std::log(scheme_.activations[id].scale);
+  }
+  log_scales_ = register_parameter("log_scales", logarithms);
+  model_->round_activations([this](ir::TensorId id, const torch::Tensor& x) { return rounded(id, x); });
+}
+
+void Student::choose_learned() {
+  owners_.resize(graph_.tensors.size());
+  std::iota(owners_.begin(), owners_.end(), ir::TensorId{0});
+  learned_.assign(graph_.tensors.size(), false);
+  for (const auto& op : graph_.ops) {
+    if (keeps_scale(op.kind)) {
+      owners_[op.output] = owners_[op.inputs[0]];
+    } else {
+      learned_[op.output] = !is_prescribed(op.kind) && scheme_.activations[op.output].scale > 0;
+    }
+  }
+}
+
+torch::Tensor Student::rounded(ir::TensorId id, const torch::Tensor& x) const {
+  const auto owner = owners_[id];
+  const TensorQuantization& q = scheme_.activations[owner];
+  if (q.scale == 0) return x;
+  if (!learned_[owner]) return torch::fake_quantize_per_tensor_affine(x, q.scale, q.zero_point, -128, 127);
+  const auto scale = log_scales_[static_cast<std::int64_t>(owner)].exp();
+  const auto steps = torch::clamp(x / scale + q.zero_point, -128, 127);
+  return (steps + (steps.round() - steps).detach() - q.zero_point) * scale;
+}
+
+std::vector<torch::Tensor> Student::forward(const torch::Tensor& x) { return model_->forward(x); }
+
+void Student::restore_zeros() {
+  const torch::NoGradGuard no_grad;
+  const auto parameters = model_->parameters();
+  for (std::size_t i = 0; i < masks_.size(); ++i) {
+    if (masks_[i].defined()) parameters[i].mul_(masks_[i]);
+  }
+}
+
+Scheme Student::scheme() const {
+  Scheme out = scheme_;
+  for (std::size_t id = 0; id < owners_.size(); ++id) {
+    const auto owner = owners_[id];
+    out.activations[id] = scheme_.activations[owner];
+    if (learned_[owner])
+      out.activations[id].scale = std::exp(log_scales_[static_cast<std::int64_t>(owner)].item<float>());
+  }
+  return out;
+}
+
+}  // namespace wayside::optimizer

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Student: a network in training whose weights and activations are rounded as INT8 would (internal to tune/).
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "optimizer/ir/torch_model.h"
+#include "optimizer/tune/finetune.h"
+
+namespace wayside::optimizer {
+
+/// Parameters: the network's, and the logarithm of the scale of each tensor (so that scales stay positive).
+class Student : public torch::nn::Module {
+ public:
+  /// `graph` outlives this object.
+  Student(const ir::Graph& graph, const FinetuneOptions& options);
+
+  /// Outputs as their readers get them. Every computed tensor, before rounding, is in values() until the next call.
+  std::vector<torch::Tensor> forward(const torch::Tensor& x);
+  [[nodiscard]] const std::vector<torch::Tensor>& values() const { return values_; }
+
+  /// After each step of the optimiser, where zeros are to stay.
+  void restore_zeros();
+  void write_weights(ir::Graph& graph) const { model_->write_weights(graph); }
+  /// The options' scheme with the learned scales.
+  [[nodiscard]] Scheme scheme() const;
+
+ private:
+  void choose_learned();
+  [[nodiscard]] torch::Tensor rounded(ir::TensorId id, const torch::Tensor& x) const;
+
+  const ir::Graph& graph_;
+  Scheme scheme_;
+  std::vector<ir::TensorId> owners_;  ///< the tensor whose scale each one has
+  std::vector<bool> learned_;         ///< of owners
+  std::shared_ptr<ir::TorchModel> model_;
+  torch::Tensor log_scales_;  ///< [tensors]; undefined where no scale is learned
+  std::vector<torch::Tensor> masks_, values_;
+};
+
+}  // namespace wayside::optimizer

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small networks learn back what they lost by rounding and by pruning; the same after an interruption.
+#include "optimizer/tune/finetune.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "optimizer/ir/interpreter.h"
+#include "optimizer/quantize/ptq.h"
+#include "optimizer/tune/prune.h"
+#include "tests/optimizer/small_graph.h"
+#include "tests/optimizer/tune/tune_fixture.h"
+
+namespace wayside::optimizer {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Code;
+
+class FinetuneTest : public Tune {
+ protected:
+  void SetUp() override {
+    ir::set_interpreter_threads(1);
+    checkpoint = fs::path(testing::TempDir()) /
+                 (std::string("finetune_") + testing::UnitTest::GetInstance()->current_test_info()->name() + ".pt");
+    fs::remove(checkpoint);
+    pictures = draw_pictures(kMinCalibrationPictures);
+    unseen = draw_pictures(16);
+    samples = samples_of(pictures);
+  }
+  void TearDown() override { fs::remove(checkpoint); }
+
+  std::vector<ir::Values> draw_pictures(std::size_t count) {
+    std::vector<ir::Values> out(count, ir::Values(std::size_t{16} * 16 * 3));
+    for (ir::Values& picture : out) {
+      for (float& value : picture) value = std::uniform_real_distribution<float>(0, 1)(random);
+    }
+    return out;
+  }
+  Quantized quantized(double int4_share) const {
+    auto done = quantize_after_training(teacher, pictures, {.scale = 1.0F / 255, .zero_point = -128},
+                                        {.int4_share = int4_share}, {});
+    EXPECT_TRUE(done) << done.error().message;
+    return *std::move(done);
+  }
+  Finetune run_of(ir::Graph& student) const {
+    return {.teacher = &teacher, .student = &student, .samples = samples, .checkpoint = {}, .progress = {}};
+  }
+  FinetuneOptions aware(const Scheme& scheme) const {
+    return {.steps = 40, .batch_size = 4, .learning_rate = 2e-3, .scheme = scheme, .checkpoint_every = 10};
+  }
+  /// Mean square difference of all outputs on pictures that did not teach.
+  double distance(const ir::Graph& student, const Scheme& scheme = {}) const {
+    ir::Interpreter exact(teacher), other(student);
+    other.simulate(scheme);
+    double sum = 0, count = 0;
+    for (const auto& picture : unseen) {
+      const auto a = exact.run({picture}), b = other.run({picture});
+      for (std::size_t o = 0; o < a.size(); ++o) {
+        for (std::size_t k = 0; k < a[o].size(); ++k) {
+          const double difference = static_cast<double>(a[o][k]) - static_cast<double>(b[o][k]);
+          sum += difference * difference;
+        }
+        count += static_cast<double>(a[o].size());
+      }
+    }
+    return sum / count;
+  }
+  static std::vector<float> all_weights(const ir::Graph& graph) {
+    std::vector<float> out;
+    for (const auto& op : graph.ops) {
+      out.insert(out.end(), op.weight.begin(), op.weight.end());
+      out.insert(out.end(), op.bias.begin(), op.bias.end());
+    }
+    return out;
+  }
+  static std::vector<float> all_scales(const Scheme& scheme) {
+    std::vector<float> out;
+    for (const auto& q : scheme.activations) out.push_back(q.scale);
+    return out;
+  }
+
+  ir::Graph teacher = small_graph(3);
+  std::vector<ir::Values> pictures, unseen;
+  Samples samples;
+  fs::path checkpoint;
+};
+
+/// The outputs come nearer to the float network's, on pictures that did not teach; in the written form too.
+TEST_F(FinetuneTest, QuantizationAwareTrainingLowersTheLossOfFourBits) {
+  const Quantized start = quantized(1);
+  const double before = distance(start.graph, start.scheme);
+  ir::Graph student = start.graph;
+  auto options = aware(start.scheme);
+  options.steps = 150;
+  options.learning_rate = 1e-4;
+  const auto done = finetune(run_of(student), options);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_LT(distance(student, done->scheme), 0.9 * before);
+  EXPECT_LT(done->last_loss, done->first_loss);
+  const auto integer = quantize(student, done->scheme.activations, done->scheme.weights);
+  ASSERT_TRUE(integer) << integer.error().message;
+  EXPECT_TRUE(std::ranges::all_of(integer->weights[0].weight, [](int q) { return -7 <= q && q <= 7; }));
+}
+
+TEST_F(FinetuneTest, ScalesAreLearnedWhereTheyAreFree) {
+  const Quantized start = quantized(0);
+  ir::Graph student = start.graph, fixed = start.graph;
+  auto options = aware(start.scheme);
+  const auto learned = finetune(run_of(student), options);
+  options.learn_scales = false;
+  const auto still = finetune(run_of(fixed), options);
+  ASSERT_TRUE(learned && still);
+  EXPECT_EQ(all_scales(still->scheme), all_scales(start.scheme));
+  const auto& scales = learned->scheme.activations;
+  for (const auto id : student.outputs) EXPECT_NE(scales[id].scale, start.scheme.activations[id].scale);
+  EXPECT_EQ(scales[student.inputs[0]].scale, 1.0F / 255) << "the camera decides";
+  bool resizes = false;
+  for (const auto& op : student.ops) {
+    if (op.kind != ir::OpKind::resize_nearest) continue;
+    resizes = true;
+    EXPECT_EQ(scales[op.inputs[0]].scale, scales[op.output].scale);
+    EXPECT_NE(scales[op.output].scale, start.scheme.activations[op.output].scale);
+  }
+  EXPECT_TRUE(resizes);
+}
+
+/// Nothing is trained: what the student computes in training is what simulate() computes, so the losses agree.
+TEST_F(FinetuneTest, TrainsOnWhatIsSimulated) {
+  const Quantized start = quantized(0);
+  ir::Graph student = start.graph;
+  auto options = aware(start.scheme);
+  options.learning_rate = 0;
+  options.learn_scales = false;
+  const auto fixed = finetune(run_of(student), options);
+  options.learn_scales = true;
+  const auto learned = finetune(run_of(student), options);
+  ASSERT_TRUE(fixed && learned);
+  EXPECT_EQ(all_weights(student), all_weights(start.graph));
+  // A scale that went through its logarithm rounds a few values the other way.
+  EXPECT_NEAR(learned->first_loss / fixed->first_loss, 1, 0.1);
+  EXPECT_GT(fixed->first_loss, 0);
+}
+
+TEST_F(FinetuneTest, PrunedStudentLearnsFromUnlabelledSamples) {
+  auto pruned = prune_channels(teacher, weight_scores(teacher, Importance::l2), {.kept_mac_share = 0.6});
+  ASSERT_TRUE(pruned);
+  ir::Graph& student = pruned->graph;
+  const double before = distance(student);
+  std::vector<FinetuneProgress> reports;
+  Finetune run = run_of(student);
+  run.progress = [&](const FinetuneProgress& progress) {
+    reports.push_back(progress);
+    return true;
+  };
+  const auto done =
+      finetune(run, {.steps = 60, .batch_size = 4, .learning_rate = 5e-3, .feature_weight = 0.1, .scheme = {}});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_LT(done->last_loss, 0.5 * done->first_loss);
+  EXPECT_LT(distance(student), 0.5 * before);
+  EXPECT_TRUE(done->scheme.empty());
+  ASSERT_EQ(reports.size(), 60U);
+  EXPECT_EQ(reports.back().step, 60);
+  EXPECT_EQ(reports.back().left_s, 0);
+  EXPECT_GT(reports.front().left_s, 0);
+}
+
+TEST_F(FinetuneTest, SeedsDecide) {
+  ir::Graph first = quantized(0).graph, again = first, other = first;
+  auto options = aware(quantized(0).scheme);
+  const auto a = finetune(run_of(first), options), b = finetune(run_of(again), options);
+  options.seed = 2;
+  ASSERT_TRUE(a && b && finetune(run_of(other), options));
+  EXPECT_EQ(all_weights(first), all_weights(again));
+  EXPECT_EQ(all_scales(a->scheme), all_scales(b->scheme));
+  EXPECT_NE(all_weights(first), all_weights(other));
+}
+
+TEST_F(FinetuneTest, GoesOnAfterAnInterruption) {
+  const Quantized start = quantized(0.5);
+  const auto options = aware(start.scheme);
+  ir::Graph whole = start.graph, cut = start.graph;
+  const auto expected = finetune(run_of(whole), options);
+  ASSERT_TRUE(expected);
+  Finetune run = run_of(cut);
+  run.checkpoint = checkpoint;
+  for (const int last : {7, 25}) {  // of the first run and of the one that goes on
+    run.progress = [&](const FinetuneProgress& progress) { return progress.step != last; };
+    const auto stopped = finetune(run, options);
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, Code::bad_state);
+    ASSERT_TRUE(fs::exists(checkpoint));
+    EXPECT_EQ(all_weights(cut), all_weights(start.graph));
+  }
+  std::int64_t first_step = 0;
+  run.progress = [&](const FinetuneProgress& progress) {
+    if (first_step == 0) first_step = progress.step;
+    return true;
+  };
+  const auto resumed = finetune(run, options);
+  ASSERT_TRUE(resumed) << resumed.error().message;
+  EXPECT_EQ(first_step, 26);
+  EXPECT_EQ(all_weights(cut), all_weights(whole));
+  EXPECT_EQ(all_scales(resumed->scheme), all_scales(expected->scheme));
+  EXPECT_EQ(resumed->first_loss, expected->first_loss);
+  EXPECT_EQ(resumed->last_loss, expected->last_loss);
+  EXPECT_FALSE(fs::exists(checkpoint));
+}
+
+TEST_F(FinetuneTest, RefusesForeignAndDamagedCheckpoints) {
+  const Quantized start = quantized(0);
+  auto options = aware(start.scheme);
+  ir::Graph student = start.graph;
+  Finetune run = run_of(student);
+  run.checkpoint = checkpoint;
+  run.progress = [](const FinetuneProgress&) { return false; };
+  ASSERT_FALSE(finetune(run, options));
+  run.progress = {};
+  const auto refused = [&](const std::string& part) {
+    const auto done = finetune(run, options);
+    return !done && done.error().code == Code::corrupt && done.error().message.contains(part) &&
+           done.error().message.contains(checkpoint.string()) && !done.error().message.contains('\n');
+  };
+  options.seed = 9;
+  EXPECT_TRUE(refused("of another run"));
+  options.seed = 1;
+  std::string whole;
+  {
+    std::ifstream file(checkpoint, std::ios::binary);
+    whole.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  const auto put = [&](const std::string& bytes) { std::ofstream(checkpoint, std::ios::binary) << bytes; };
+  for (const std::size_t at : {std::size_t{70}, whole.size() / 4, whole.size() / 2, whole.size() - 1}) {
+    std::string flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ 4);
+    put(flipped);
+    EXPECT_TRUE(refused("damaged")) << at;
+  }
+  for (const std::size_t size : {std::size_t{0}, std::size_t{100}, whole.size() / 2}) {
+    put(whole.substr(0, size));
+    EXPECT_TRUE(refused("damaged")) << size;
+  }
+  EXPECT_EQ(all_weights(student), all_weights(start.graph));
+  put(whole);
+  EXPECT_TRUE(finetune(run, options)) << "the undamaged one is taken";
+}
+
+TEST_F(FinetuneTest, KeepsZeros) {
+  ir::Graph student = teacher;
+  const auto zeros = sparsify(student, 0.5);
+  const auto sparse = student;
+  ASSERT_TRUE(finetune(run_of(student), {.steps = 10, .learning_rate = 1e-2, .keep_zeros = true, .scheme = {}}));
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < student.ops.size(); ++i) {
+    for (std::size_t k = 0; k < student.ops[i].weight.size(); ++k) {
+      EXPECT_TRUE(sparse.ops[i].weight[k] != 0 || student.ops[i].weight[k] == 0);
+      left += student.ops[i].weight[k] == 0 ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(left, zeros);
+  EXPECT_NE(all_weights(student), all_weights(sparse));
+}
+
+/// Biases of logits that are off by 0, 1, 2.
+TEST_F(FinetuneTest, LearnsByDivergence) {
+  const auto in = assembler.input("in", {1, 16, 16, 3});
+  const auto mean = add({.kind = ir::OpKind::mean, .inputs = {conv(in, 6, 3, "a")}, .axes = {1, 2}}, "mean");
+  assembler.output(conv(mean, 3, 1, "logits", ir::Activation::none));
+  teacher = assembler.take();
+  for (auto& op : teacher.ops) {
+    for (float& weight : op.weight) weight *= 0.1F;
+  }
+  ir::Graph student = teacher;
+  auto& bias = student.ops.back().bias;
+  for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += static_cast<float>(i);
+  const FinetuneOptions options{
+      .steps = 60, .batch_size = 4, .learning_rate = 5e-2, .loss = DistillLoss::divergence, .scheme = {}};
+  const auto done = finetune(run_of(student), options);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_LT(done->last_loss, 0.2 * done->first_loss);
+}
+
+TEST_F(FinetuneTest, RefusesWhatDoesNotFit) {
+  ir::Graph student = small_graph(4);
+  const auto code = [](const Finetune& run, const FinetuneOptions& options) {
+    const auto done = finetune(run, options);
+    return done ? Code::io : done.error().code;
+  };
+  Finetune run = run_of(student);
+  const FinetuneOptions few{.steps = 2, .scheme = {}};
+  EXPECT_EQ(code(run, {.steps = 0, .scheme = {}}), Code::invalid_argument);
+  EXPECT_EQ(code(run, {.steps = 2, .scheme = {.activations = {{.scale = 1}}, .weights = {}}}), Code::invalid_argument);
+  run.samples = {};
+  EXPECT_EQ(code(run, few), Code::invalid_argument);
+  run.samples = samples_of({{1, 2, 3}});
+  EXPECT_EQ(code(run, few), Code::invalid_argument);
+  run.samples = samples;
+  student.outputs.pop_back();
+  EXPECT_EQ(code(run, few), Code::invalid_argument);
+}
+
+}  // namespace
+}  // namespace wayside::optimizer
