@@ -24,6 +24,7 @@ std::atomic<bool> stop_requested{false};
 
 struct Arguments {
   OptimizeOptions options{.out = "build/optimize"};
+  FinetuneOptions qat{.steps = 0, .scheme = {}};
   std::string task = "classify", order = "bgr", method = "auto", target = "all", budget = "drop<1%";
   bool plain = false, json = false;
 };
@@ -46,6 +47,14 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--method", arguments.method,
                  "auto: cheap chains first, until one is within the budget; all: every chain, to compare them; or the "
                  "ranges of one chain: min-max, average, percentile, kl, mse");
+  app.add_option("--qat", arguments.qat.steps,
+                 "quantisation-aware training of the most accurate chain, so many steps (0); with --method auto only "
+                 "when none is within the budget; the float model teaches on the calibration samples; --calib-limit "
+                 "counts")
+      ->check(CLI::Range(0, 10'000'000));
+  app.add_option("--learning-rate", arguments.qat.learning_rate, "with --qat: of Adam (0.0001)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--seed", arguments.qat.seed, "with --qat: of the samples' order (1)");
   app.add_option("--calib-limit", options.calibration_limit, "at most so many calibration samples (256)");
   app.add_flag("--plain", arguments.plain, "with --method min-max..mse: no equalisation and no bias correction");
   app.add_flag("--any-domain", options.any_domain, "do not compare calibration and evaluation samples");
@@ -68,6 +77,7 @@ Result<void> complete(Arguments& arguments) {
   options.task.kind = arguments.task == "ssd" ? TaskKind::ssd : TaskKind::classify;
   options.task.bgr = arguments.order == "bgr";
   WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
+  if (arguments.qat.steps > 0) options.training = arguments.qat;
   auto& package = options.package;
   if (package.name.empty()) package.name = options.model.stem().string();
   if (package.role.empty()) package.role = options.task.kind == TaskKind::classify ? "classifier" : "detector";

@@ -56,30 +56,63 @@ struct Work {
   const OptimizeProgress& progress;
 };
 
+/// Appends a row to the report, and chooses it where it is the best within the budget.
+Result<void> measure(const Work& work, const Quantized& quantized, const std::string& name, double float_score,
+                     Report& report) {
+  const auto file = work.options.out / std::format("{}.{}.tflite", report.model, name);
+  WAYSIDE_TRY(auto variant, measure_variant(work.prepared, quantized, work.task, work.evaluation, file));
+  variant.name = name;
+  variant.file = file.filename().string();
+  variant.float_score = float_score;
+  variant.misses = misses(work.options.budget, figures_of(variant));
+  report.variants.push_back(std::move(variant));
+  const auto& added = report.variants.back();
+  if (added.misses.empty() &&
+      (report.chosen < 0 || better(added, report.variants[static_cast<std::size_t>(report.chosen)])))
+    report.chosen = static_cast<int>(report.variants.size()) - 1;
+  return {};
+}
+
+Result<Quantized> train(const Work& work, Quantized quantized, const std::string& model, const std::string& name) {
+  FinetuneOptions options = *work.options.training;
+  options.scheme = quantized.scheme;
+  const Finetune run{.teacher = &work.prepared.body,
+                     .student = &quantized.graph,
+                     .samples = samples_of(work.calibration),
+                     .checkpoint = work.options.out / std::format("{}.{}.checkpoint", model, name),
+                     .progress = [&](const FinetuneProgress& now) {
+                       return work.progress(name, static_cast<double>(now.step) / static_cast<double>(now.steps));
+                     }};
+  WAYSIDE_TRY(auto trained, finetune(run, options));
+  quantized.scheme = std::move(trained.scheme);
+  WAYSIDE_TRY(quantized.integer, quantize(quantized.graph, quantized.scheme.activations, quantized.scheme.weights));
+  return quantized;
+}
+
 Result<void> measure_chains(const Work& work, Report& report) {
   if (!work.progress("float", 0)) return fail(Code::bad_state, "stopped");
   ir::Interpreter whole(work.prepared.whole);
   const auto run = [&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return whole.run({x}); };
   WAYSIDE_TRY(const double float_score, work.task.score(run, work.evaluation));
+  std::size_t best = 0;
+  Quantized best_quantized;
   for (const auto& chain : work.options.chains) {
     const std::string name = name_of(chain);
     const auto progress = [&](double done) { return work.progress(name, done); };
-    WAYSIDE_TRY(const auto quantized, quantize_after_training(work.prepared.body, work.calibration,
-                                                              work.task.input_quantization(), chain, progress));
-    const auto file = work.options.out / std::format("{}.{}.tflite", report.model, name);
-    WAYSIDE_TRY(auto variant, measure_variant(work.prepared, quantized, work.task, work.evaluation, file));
-    variant.name = name;
-    variant.file = file.filename().string();
-    variant.float_score = float_score;
-    variant.misses = misses(work.options.budget, figures_of(variant));
-    report.variants.push_back(std::move(variant));
-    const auto& added = report.variants.back();
-    if (!added.misses.empty()) continue;
-    if (report.chosen < 0 || better(added, report.variants[static_cast<std::size_t>(report.chosen)]))
-      report.chosen = static_cast<int>(report.variants.size()) - 1;
-    if (work.options.first_that_fits) break;
+    WAYSIDE_TRY(auto quantized, quantize_after_training(work.prepared.body, work.calibration,
+                                                        work.task.input_quantization(), chain, progress));
+    WAYSIDE_CHECK(measure(work, quantized, name, float_score, report));
+    const std::size_t last = report.variants.size() - 1;
+    if (last == 0 || better(report.variants[last], report.variants[best])) {
+      best = last;
+      best_quantized = std::move(quantized);
+    }
+    if (work.options.first_that_fits && report.chosen >= 0) return {};
   }
-  return {};
+  if (!work.options.training || report.variants.empty()) return {};
+  const auto name = std::format("{}+qat-{}", report.variants[best].name, work.options.training->steps);
+  WAYSIDE_TRY(const auto trained, train(work, std::move(best_quantized), report.model, name));
+  return measure(work, trained, name, float_score, report);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "optimizer/report/package.h"
 #include "optimizer/report/task.h"
 #include "optimizer/report/variant.h"
+#include "optimizer/tune/finetune.h"
 
 namespace wayside::optimizer {
 
@@ -26,8 +28,11 @@ struct OptimizeOptions {
   std::vector<PtqOptions> chains;       ///< in this order, cheapest first
   Budget budget;
   bool first_that_fits = false;  ///< stops at the first chain within the budget; else all are measured
-  bool any_domain = false;       ///< calibrates although the two sets are of different kinds
-  PackageOptions package;        ///< written when its `out` is named and a variant is within the budget
+  /// Quantisation-aware training of the most accurate chain on the calibration samples, the float network teaches; with
+  /// first_that_fits only when no chain is within the budget. Goes on from OUT/NAME.CHAIN.checkpoint after a stop.
+  std::optional<FinetuneOptions> training;
+  bool any_domain = false;  ///< calibrates although the two sets are of different kinds
+  PackageOptions package;   ///< written when its `out` is named and a variant is within the budget
 };
 
 /// "mse+equalised+bias"

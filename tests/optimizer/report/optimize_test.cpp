@@ -102,6 +102,28 @@ TEST_F(Optimize, RefusesSmallAndForeignCalibrationSets) {
   EXPECT_TRUE(optimize(options, go_on));
 }
 
+TEST_F(Optimize, TrainsTheBestChain) {
+  options.training = FinetuneOptions{.steps = 60, .learning_rate = 5e-4, .scheme = {}};
+  const auto stopped =
+      optimize(options, [](const std::string& what, double done) { return !what.contains("qat") || done < 0.5; });
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, base::Code::bad_state);
+  double first = -1;
+  const auto report = optimize(options, [&first](const std::string& what, double done) {
+    if (what.contains("qat") && first < 0) first = done;
+    return true;
+  });
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_GT(first, 0.5) << "goes on where it was stopped";
+  ASSERT_EQ(report->variants.size(), 2U);
+  const Variant &before = report->variants[0], &after = report->variants[1];
+  EXPECT_EQ(after.name, before.name + "+qat-60");
+  EXPECT_NEAR(after.engine_score, after.simulated_score, 0.002);
+  EXPECT_GT(after.engine_score, after.float_score - 0.02);
+  EXPECT_GT(after.agreement, 0.95);
+  EXPECT_EQ(fs::file_size(options.out / after.file), after.bytes);
+}
+
 TEST_F(Optimize, StopsWhenAsked) {
   const auto stopped = optimize(options, [](const std::string& what, double) { return what == "float"; });
   ASSERT_FALSE(stopped);
