@@ -10,6 +10,7 @@
 
 #include "agent/config_fields.h"
 #include "agent/config_reader.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/mqtt/message.h"
 #include "ota/rollout_policy.h"
@@ -213,7 +214,9 @@ base::Result<void> complete(Config& config) {
 base::Result<Config> load_config(const std::filesystem::path& file, const std::vector<Override>& overrides) {
   WAYSIDE_TRY(Config config, read_config(file, overrides));
   if (auto checked = complete(config); !checked) {
-    return std::unexpected(std::move(checked.error().context(file.string())));
+    base::Error error = std::move(checked.error().context(file.string()));
+    error.message = base::printable(std::move(error.message));  // it may quote a value
+    return std::unexpected(std::move(error));
   }
   return config;
 }
