@@ -8,9 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -51,6 +54,10 @@ class Child {
  private:
   pid_t pid_;
 };
+
+/// Starts `program` without an environment; descriptors[i] becomes its descriptor i.
+[[nodiscard]] base::Result<Child> start_child(const std::filesystem::path& program, std::vector<std::string> arguments,
+                                              std::span<const int> descriptors);
 
 /// Why a jailed program did not end with 0: refused its input (corrupt), or was killed (bad_state). `words`: what it
 /// wrote on standard error, of which the first line is told; the writer is not trusted with our log.

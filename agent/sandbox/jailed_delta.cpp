@@ -3,10 +3,9 @@
 #include "agent/sandbox/jailed_delta.h"
 
 #include <poll.h>
-#include <spawn.h>
 
+#include <algorithm>
 #include <array>
-#include <format>
 #include <vector>
 
 namespace wayside::agent {
@@ -40,25 +39,11 @@ Result<std::unique_ptr<ota::DeltaMaker>> JailedDelta::open(const std::filesystem
   WAYSIDE_TRY(const UniqueFd base_file, open_to_read(old_file));
   WAYSIDE_TRY(Pipe out, Pipe::make());
   WAYSIDE_TRY(Pipe errors, Pipe::make());
-  posix_spawn_file_actions_t actions;
-  if (::posix_spawn_file_actions_init(&actions) != 0) return base::fail(base::Code::io, "posix_spawn: no memory");
-  constexpr int kBaseFd = 3;
-  // A source that has its number already loses its close-on-exec flag by this (POSIX.1-2024).
-  ::posix_spawn_file_actions_adddup2(&actions, delta_file.get(), STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, errors.write.get(), STDERR_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, base_file.get(), kBaseFd);
-  std::vector<std::string> texts{program.string(), "delta", expected.target_hash.hex(),
-                                 std::to_string(expected.target_bytes), expected.base_hash.hex()};
-  std::vector<char*> arguments;
-  for (auto& text : texts) arguments.push_back(text.data());
-  arguments.push_back(nullptr);
-  std::array<char*, 1> environment{nullptr};
-  pid_t pid = -1;
-  const int code = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, arguments.data(), environment.data());
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (code != 0) return fail_errno(std::format("cannot start {}: is it installed?", program.string()), code);
-  Child child(pid);
+  WAYSIDE_TRY(Child child,
+              start_child(program,
+                          {"delta", expected.target_hash.hex(), std::to_string(expected.target_bytes),
+                           expected.base_hash.hex()},
+                          std::array{delta_file.get(), out.write.get(), errors.write.get(), base_file.get()}));
   for (const int fd : {out.read.get(), errors.read.get()}) ::fcntl(fd, F_SETFL, O_NONBLOCK);
   return std::unique_ptr<ota::DeltaMaker>(
       new JailedDelta(std::move(child), std::move(out.read), std::move(errors.read), expected.target_bytes));

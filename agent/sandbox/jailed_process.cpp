@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pipes, poll and the autopsy of a jailed program.
+// Pipes and poll.
 #include "agent/sandbox/jailed_process.h"
 
 #include <poll.h>
-#include <spawn.h>
 
 #include <algorithm>
 #include <array>
@@ -23,22 +22,6 @@ using base::Result;
 using base::UniqueFd;
 
 constexpr std::size_t kMaxErrorBytes = 1024;
-
-Result<pid_t> spawn(const JailedJob& job, const Pipe& in, const Pipe& out, const Pipe& error) {
-  posix_spawn_file_actions_t actions;
-  if (::posix_spawn_file_actions_init(&actions) != 0) return fail(Code::io, "posix_spawn: no memory");
-  ::posix_spawn_file_actions_adddup2(&actions, in.read.get(), STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, out.write.get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, error.write.get(), STDERR_FILENO);
-  std::string program = job.program.string(), name = job.name;
-  std::array<char*, 3> arguments{program.data(), name.data(), nullptr};
-  std::array<char*, 1> environment{nullptr};
-  pid_t pid = -1;
-  const int code = ::posix_spawn(&pid, program.c_str(), &actions, nullptr, arguments.data(), environment.data());
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (code != 0) return fail_errno(std::format("cannot start {}: is it installed?", program), code);
-  return pid;
-}
 
 /// Moves bytes until both outputs are closed. Writing ends early when the program does not want all of its input.
 class Pump {
@@ -101,20 +84,6 @@ class Pump {
 
 }  // namespace
 
-base::Error verdict_on(std::string_view program, std::string_view job, int status, std::string_view words) {
-  if (WIFSIGNALED(status)) {
-    const int signal = WTERMSIG(status);
-    return {.code = Code::bad_state,
-            .message = std::format("{} {} {}: its input may be an attack", program, job,
-                                   signal == SIGSYS ? "was killed for a forbidden system call"
-                                                    : std::format("was killed by signal {}", signal))};
-  }
-  std::string line(words.substr(0, words.find('\n')));
-  std::ranges::replace_if(line, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return {.code = Code::corrupt,
-          .message = std::format("{} refused its input (code {}): {}", job, WEXITSTATUS(status), line)};
-}
-
 Result<std::vector<std::byte>> run_jailed(const JailedJob& job) {
   WAYSIDE_TRY(auto in, Pipe::make());
   WAYSIDE_TRY(auto out, Pipe::make());
@@ -124,12 +93,12 @@ Result<std::vector<std::byte>> run_jailed(const JailedJob& job) {
   ::sigemptyset(&pipe_signal);
   ::sigaddset(&pipe_signal, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  const auto started = spawn(job, in, out, error);
+  auto started = start_child(job.program, {job.name}, std::array{in.read.get(), out.write.get(), error.write.get()});
   Result<void> pumped;
   std::optional<Pump> pump;
   int status = 0;
   if (started) {
-    Child child(*started);
+    Child child = std::move(*started);
     pump.emplace(job, in, out, error);
     pumped = pump->run();
     if (pumped) status = child.reap();

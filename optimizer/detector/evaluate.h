@@ -10,6 +10,9 @@
 
 namespace wayside::optimizer {
 
+/// Detections above this enter evaluate(): low enough that the precision-recall curve is complete.
+inline constexpr float kLeastScore = 0.02F;
+
 /// What was found in one picture and what is there, in the same px.
 struct Judged {
   std::vector<Detection> found;

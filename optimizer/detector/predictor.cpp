@@ -19,8 +19,6 @@ using base::Code;
 using base::fail;
 using base::Result;
 
-/// Low enough that the precision-recall curve is complete.
-constexpr float kLeastScore = 0.02F;
 /// Precision and recall are stated at the card's threshold.
 constexpr float kStatedScore = 0.4F;
 

@@ -21,9 +21,6 @@ using base::Code;
 using base::fail;
 using base::Result;
 
-/// Low enough that the precision-recall curve is complete.
-constexpr float kLeastScore = 0.02F;
-
 /// The numbers of an .npy file that holds float32 in row order.
 Result<std::vector<float>> read_npy(const std::filesystem::path& path) {
   WAYSIDE_TRY(const auto bytes, read_bytes(path));
