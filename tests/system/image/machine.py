@@ -134,6 +134,9 @@ class Disk:
         with file.open("wb") as empty:
             os.truncate(empty.fileno(), size)
         copy(self.path, start, file, 0)
+        # The machine lost its power: debugfs neither reads what only the journal has nor keeps the journal from being written over it.
+        if subprocess.run(["e2fsck", "-p", file], capture_output=True).returncode > 1:
+            raise RuntimeError("the data partition cannot be repaired after a power cut")
         yield file
         if back:
             copy(file, 0, self.path, start)
@@ -195,10 +198,17 @@ class Machine:
                    "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
                    "-drive", f"if=none,id=disk,{self.disk.drive()}", "-device", "virtio-blk-pci,drive=disk,bootindex=0",
                    "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-serial", f"file:{self.serial}", *extra]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(self.folder / "qemu.log").open("a"))
+        with (self.folder / "qemu.log").open("w") as log:
+            # TMPDIR: what is written to a disk that is shown smaller than it is goes there and is dropped.
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                            env={**os.environ, "TMPDIR": str(self.folder)})
 
     def alive(self):
         return self.process.poll() is None
+
+    def complaint(self):
+        """Why QEMU has ended by itself, or None."""
+        return None if self.alive() else f"QEMU has ended ({self.process.returncode}): {(self.folder / 'qemu.log').read_text().strip()}"
 
     def kill(self):
         """As a power cut: nothing is flushed."""

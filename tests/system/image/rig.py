@@ -34,6 +34,9 @@ class Rig:
         self.restore_settings()
         self.machine = emulated.Machine(board, self.disk, folder)
 
+    def too_late(self):
+        return self.machine.complaint() or f"not seen within {LIMIT_S} s"
+
     def restore_settings(self):
         """Settings for this rig's broker, and no claim."""
         self.disk.put("config", "wayside.yaml", emulated.SETTINGS.format(port=self.broker.port))
@@ -54,7 +57,7 @@ class Rig:
         found = self.broker.wait(lambda topic, payload: topic.endswith("/twin/software") and wanted(payload.get("os") or {}), deadline,
                                  self.machine.alive)
         if found is None:
-            raise Failed(f"{what}: not seen within {LIMIT_S} s; boot variables {self.disk.boot_variables()}")
+            raise Failed(f"{what}: {self.too_late()}; boot variables {self.disk.boot_variables()}")
         return found[2]["os"], round(found[0] - self.machine.powered_at, 1)
 
     def boot_state(self, wanted, what):
@@ -68,7 +71,7 @@ class Rig:
             except Exception:  # a half-written sector is looked at again
                 pass
             time.sleep(1)
-        raise Failed(f"{what}: not seen within {LIMIT_S} s; boot variables {variables}")
+        raise Failed(f"{what}: {self.too_late()}; boot variables {variables}")
 
     def console(self, wanted, what):
         """Waits until the console has had this text; returns its line."""
@@ -78,7 +81,7 @@ class Rig:
                 if wanted in line:
                     return line.strip()
             time.sleep(1)
-        raise Failed(f"{what}: not on the console within {LIMIT_S} s")
+        raise Failed(f"{what}, on the console: {self.too_late()}")
 
 
 def main(scenarios, description):
