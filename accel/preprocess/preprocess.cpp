@@ -84,10 +84,13 @@ struct Preprocessor::State {
   std::array<SampleTable, 2> sampling;  ///< own grid, shared chroma's grid
   std::vector<std::uint8_t> values;     ///< one row of picture values on its way to f32
   std::vector<std::byte> pad_row;       ///< one tensor row of letterbox
+  bool pad_uniform = false;             ///< all bytes of it are equal
 
   // The picture that is being worked on.
   Layout layout;
   ConvertJob convert_job;
+  std::array<SourceAhead, 6> ahead;  ///< of at most two new rows of cells of each component
+  std::size_t ahead_count = 0;
   std::size_t used_parts = 0;
   std::byte* next_out = nullptr;  ///< where the next row goes
   std::uint32_t next_number = 0;  ///< its number
@@ -97,6 +100,7 @@ struct Preprocessor::State {
   /// The last source row that the next row needs; 0 for rows of the letterbox.
   [[nodiscard]] std::uint32_t next_source_row() const;
   void next_row();
+  void pad_rows(std::uint32_t count);
   void begin(const Source& source);
   void fill_pair(std::uint32_t row);
   const std::uint8_t* cell_row(Component& part, std::uint32_t row);
@@ -143,6 +147,10 @@ const std::uint8_t* Preprocessor::State::cell_row(Component& part, std::uint32_t
   const CellJob job{rows_of_cell(part, row, pointers), part.x.factor, part.x.sample_count / part.x.factor,
                     part.channel.stride_bytes * part.y.factor};
   if (part.channel.step_bytes == 1) {
+    if (part.y.factor > 1 && ahead_count < ahead.size()) {
+      ahead[ahead_count++] = {reinterpret_cast<std::uintptr_t>(job.rows.back()) + 2 * job.next_bytes,
+                              part.x.sample_count};
+    }
     kernels->cells(job, out);
   } else {
     average_any_step(job, part.channel.step_bytes, out);
@@ -203,6 +211,7 @@ base::Result<Preprocessor> Preprocessor::create(const PreprocessSpec& spec) {
                                      : &table.bytes[i % channels][spec.pad_value];
     std::memcpy(state->pad_row.data() + i * element_bytes, pad, element_bytes);
   }
+  state->pad_uniform = std::ranges::count(state->pad_row, state->pad_row[0]) == std::ssize(state->pad_row);
   return Preprocessor(std::move(state));
 }
 
@@ -240,15 +249,30 @@ std::uint32_t Preprocessor::State::next_source_row() const {
   return layout.crop.y_px + std::min((last_cell + 1) * axis.cell_px, axis.crop_px);
 }
 
+/// All at once: a large memset need not read the tensor's lines first.
+void Preprocessor::State::pad_rows(std::uint32_t count) {
+  const std::size_t row_bytes = width * pixel_bytes;
+  if (pad_uniform) {
+    std::memset(next_out, std::to_integer<int>(pad_row[0]), count * row_bytes);
+  } else {
+    for (std::uint32_t i = 0; i < count; ++i) std::memcpy(next_out + i * row_bytes, pad_row.data(), row_bytes);
+  }
+  next_out += count * row_bytes;
+  next_number += count;
+}
+
 void Preprocessor::State::next_row() {
   const auto& target = layout.target;
   const auto pad = [this](std::byte* to, std::uint32_t pixels) {
     std::memcpy(to, pad_row.data(), pixels * pixel_bytes);
   };
   if (next_number < target.y_px || next_number >= target.y_px + target.height_px) {
-    pad(next_out, width);
+    pad_rows((next_number < target.y_px ? target.y_px : height) - next_number);
+    return;
   } else {
+    ahead_count = 0;
     for (std::size_t c = 0; c < used_parts; ++c) blend_row(parts[c], next_number - target.y_px);
+    convert_job.ahead = {ahead.data(), ahead_count};
     const std::uint32_t right = target.x_px + target.width_px;
     pad(next_out, target.x_px);
     write_row(convert_job, next_out + target.x_px * pixel_bytes);

@@ -15,13 +15,14 @@ namespace wayside::accel::preprocess {
 
 /// Target pixels that are sampled with one byte shuffle: 8 pixels at most 2 cells apart touch 16 neighbouring cells.
 inline constexpr std::uint32_t kGroupPx = 8;
-/// Pixels that convert() makes in one step.
+/// Pixels that are sampled and coloured in one vector, and the most that convert() makes in one step.
 inline constexpr std::uint32_t kBlockPx = 2 * kGroupPx;
+inline constexpr std::uint32_t kStepPx = 2 * kBlockPx;
 /// Readable elements that convert() needs behind the last cell of its rows.
 inline constexpr std::uint32_t kRowSlack = 16;
 
 /// Horizontal sampling of one axis. Pixel i blends cells start[i/8] + taps[2i] and start[i/8] + taps[2i+1] with the
-/// weights weights[2i] and weights[2i+1] (sum 128). Filled up to a whole number of blocks with the last pixel.
+/// weights weights[2i] and weights[2i+1] (sum 128). Filled up to a whole number of steps with the last pixel.
 struct SampleTable {
   std::vector<std::uint16_t> start;
   std::vector<std::uint8_t> taps, weights;
@@ -35,7 +36,13 @@ struct CellJob {
   std::span<const std::uint8_t* const> rows;  ///< factor_y pointers to the first sample
   std::uint32_t factor_x = 1;
   std::uint32_t cell_count = 0;  ///< complete cells
-  std::size_t next_bytes = 0;  ///< from each row to the one that will be read next in its place; 0: nothing to prefetch
+  std::size_t next_bytes = 0;    ///< from each row to the one that will be read next in its place
+};
+
+/// Source bytes that will be read soon. They may lie behind the picture: they are only asked for.
+struct SourceAhead {
+  std::uintptr_t address = 0;
+  std::size_t bytes = 0;
 };
 
 /// Samples three (or one) blended rows, turns them into colours, and writes `count` pixels of 3 (or 1) bytes.
@@ -47,11 +54,12 @@ struct ConvertJob {
   std::array<const std::int8_t*, 3> rows{};  ///< cells minus 128, readable kRowSlack behind the last; unused: nullptr
   std::array<const SampleTable*, 3> tables{};
   std::uint32_t count = 0;
+  std::span<const SourceAhead> ahead{};  ///< asked for on the way, so that the memory does not rest meanwhile
 };
 
 struct RowKernels {
   std::string_view name;
-  /// Cells of one component whose samples lie side by side.
+  /// Cells of one component whose samples lie side by side. Of several rows, the last one's next is left to convert().
   void (*cells)(const CellJob& job, std::uint8_t* out);
   /// Cells of two components that alternate (NV12's U and V).
   void (*cell_pairs)(const CellJob& job, std::uint8_t* first, std::uint8_t* second);

@@ -18,17 +18,18 @@ void store(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(
 /// (sum + area / 2) >> log2(area) on 16-bit and 32-bit sums.
 struct Mean {
   explicit Mean(std::uint32_t area)
-      : half16(_mm256_set1_epi16(static_cast<short>(area / 2))),
+      : factor16(_mm256_set1_epi16(static_cast<short>(0x8000 / area))),
         half32(_mm256_set1_epi32(static_cast<int>(area / 2))),
         scalar_half(area / 2),
         scalar_shift(std::countr_zero(area)),
         shift(_mm_cvtsi32_si128(scalar_shift)) {}
-  [[nodiscard]] __m256i of16(__m256i sum) const { return _mm256_srl_epi16(_mm256_add_epi16(sum, half16), shift); }
+  /// Sums up to 32767, areas from 2: pmulhrsw is (sum * factor + 0x4000) >> 15.
+  [[nodiscard]] __m256i of16(__m256i sum) const { return _mm256_mulhrs_epi16(sum, factor16); }
   [[nodiscard]] __m256i of32(__m256i sum) const { return _mm256_srl_epi32(_mm256_add_epi32(sum, half32), shift); }
   [[nodiscard]] std::uint8_t of(std::uint64_t sum) const {
     return static_cast<std::uint8_t>((sum + scalar_half) >> scalar_shift);
   }
-  __m256i half16, half32;
+  __m256i factor16, half32;
   std::uint32_t scalar_half;
   int scalar_shift;
   __m128i shift;
@@ -40,16 +41,20 @@ std::size_t row_count(const CellJob& job) {
   return Rows == 0 ? job.rows.size() : Rows;
 }
 
-/// Asks for the 64 bytes at `offset` of the rows of the cells after the next: rows are too short for the hardware to
-/// find the pattern. Into the second level, which has several times the outstanding requests of the first (measured on
-/// a Zen 4: 0.17 instead of 0.32 ms for 1080p to 320x320). Prefetching never faults, so the address may lie outside.
-template <unsigned Rows>
+/// Into the second level, which has several times the outstanding requests of the first (measured on a Zen 4: 0.17
+/// instead of 0.32 ms for 1080p to 320x320). Prefetching never faults, so the address may lie outside.
+void prefetch(std::uintptr_t address) { _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1); }
+
+/// Asks for the 64 bytes at `offset` of the rows of the cells after the next, but for the last `Left` of them: rows are
+/// too short for the hardware to find the pattern.
+template <unsigned Rows, unsigned Left>
 void prefetch_next(const CellJob& job, std::size_t offset) {
-  for (std::size_t r = 0; r < row_count<Rows>(job); ++r) {
-    const auto address = reinterpret_cast<std::uintptr_t>(job.rows[r]) + offset + 2 * job.next_bytes;
-    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1);
+  for (std::size_t r = 0; r + Left < row_count<Rows>(job); ++r) {
+    prefetch(reinterpret_cast<std::uintptr_t>(job.rows[r]) + offset + 2 * job.next_bytes);
   }
 }
+template <unsigned Rows>
+inline constexpr unsigned kLeftToConvert = Rows == 1 ? 0 : 1;
 
 /// Sums of neighbouring bytes (at most 64 rows x 2 x 255: fits int16) at `offset`, over all rows.
 template <unsigned Rows>
@@ -67,7 +72,7 @@ std::uint32_t cells_of_1(const CellJob& job, const Mean& mean, std::uint8_t* out
   const __m256i zero = _mm256_setzero_si256();
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
-    prefetch_next<Rows>(job, cell);
+    prefetch_next<Rows, kLeftToConvert<Rows>>(job, cell);
     __m256i low = zero, high = zero;
     for (std::size_t r = 0; r < row_count<Rows>(job); ++r) {
       const __m256i bytes = load(job.rows[r] + cell);
@@ -84,7 +89,7 @@ std::uint32_t cells_of_2(const CellJob& job, const Mean& mean, std::uint8_t* out
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
     const std::size_t at = 2ULL * cell;
-    prefetch_next<Rows>(job, at);
+    prefetch_next<Rows, kLeftToConvert<Rows>>(job, at);
     const __m256i low = mean.of16(pair_sums<Rows>(job, at)), high = mean.of16(pair_sums<Rows>(job, at + 32));
     store(out + cell, _mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xD8));
   }
@@ -95,15 +100,17 @@ template <unsigned Rows>
 std::uint32_t cells_of_4(const CellJob& job, const Mean& mean, std::uint8_t* out) {
   const __m256i ones = _mm256_set1_epi16(1);
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const auto part = [&](std::size_t at) { return mean.of32(_mm256_madd_epi16(pair_sums<Rows>(job, at), ones)); };
+  const auto sums = [&](std::size_t at) { return _mm256_madd_epi16(pair_sums<Rows>(job, at), ones); };
+  const auto means = [&](std::size_t at) {
+    if constexpr (Rows != 0) return mean.of16(_mm256_packs_epi32(sums(at), sums(at + 32)));
+    return _mm256_packs_epi32(mean.of32(sums(at)), mean.of32(sums(at + 32)));  // more than 32 rows exceed 16 bits
+  };
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
     const std::size_t at = 4ULL * cell;
-    prefetch_next<Rows>(job, at);
-    prefetch_next<Rows>(job, at + 64);
-    const __m256i low = _mm256_packs_epi32(part(at), part(at + 32));
-    const __m256i high = _mm256_packs_epi32(part(at + 64), part(at + 96));
-    store(out + cell, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order));
+    prefetch_next<Rows, kLeftToConvert<Rows>>(job, at);
+    prefetch_next<Rows, kLeftToConvert<Rows>>(job, at + 64);
+    store(out + cell, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(means(at), means(at + 64)), order));
   }
   return cell;
 }
@@ -168,7 +175,7 @@ std::uint32_t pairs_of_1(const CellJob& job, const Mean& mean, std::uint8_t* fir
   const __m256i byte = _mm256_set1_epi16(255);
   std::uint32_t cell = 0;
   for (; cell + 32 <= job.cell_count; cell += 32) {
-    prefetch_next<Rows>(job, 2ULL * cell);
+    prefetch_next<Rows, 0>(job, 2ULL * cell);
     const auto* top = job.rows[0] + 2ULL * cell;
     __m256i low = load(top), high = load(top + 32);
     __m256i a0 = _mm256_and_si256(low, byte), a1 = _mm256_and_si256(high, byte);
@@ -206,7 +213,7 @@ std::uint32_t pairs_of_2(const CellJob& job, const Mean& mean, std::uint8_t* fir
   std::uint32_t cell = 0;
   for (; cell + 16 <= job.cell_count; cell += 16) {
     const std::size_t at = 4ULL * cell;
-    prefetch_next<Rows>(job, at);
+    prefetch_next<Rows, 0>(job, at);
     __m256i low = sums(0, at), high = sums(0, at + 32);
     for (std::size_t r = 1; r < row_count<Rows>(job); ++r) {
       low = _mm256_add_epi16(low, sums(r, at));
@@ -272,6 +279,9 @@ void cell_pairs(const CellJob& job, std::uint8_t* first, std::uint8_t* second) {
   average_cells<2>({{next.data(), job.rows.size()}, job.factor_x, job.cell_count, 0}, done, second);
 }
 
+/// (sum + 64) >> 7: pmulhrsw is (sum * 256 + 0x4000) >> 15.
+__m256i from_steps(__m256i sum) { return _mm256_mulhrs_epi16(sum, _mm256_set1_epi16(1 << (15 - kPositionBits))); }
+
 void blend(const std::uint8_t* first, const std::uint8_t* second, std::uint32_t weight, std::uint32_t count,
            std::int8_t* out) {
   const int w = static_cast<int>(weight);
@@ -281,19 +291,22 @@ void blend(const std::uint8_t* first, const std::uint8_t* second, std::uint32_t 
     }
     return;
   }
-  // Pixels become signed (minus 128) so that weights up to 128 can be the unsigned factor of pmaddubsw.
-  const __m256i sign = _mm256_set1_epi8(-128), half = _mm256_set1_epi16(64);
+  const __m256i sign = _mm256_set1_epi8(-128);
   const __m256i weights = _mm256_set1_epi16(static_cast<short>((128 - w) | (w << 8)));
-  const auto step = [&](std::uint32_t at) {
-    const __m256i a = _mm256_xor_si256(load(first + at), sign), b = _mm256_xor_si256(load(second + at), sign);
-    const __m256i low = _mm256_maddubs_epi16(weights, _mm256_unpacklo_epi8(a, b));
-    const __m256i high = _mm256_maddubs_epi16(weights, _mm256_unpackhi_epi8(a, b));
-    store(out + at, _mm256_packs_epi16(_mm256_srai_epi16(_mm256_add_epi16(low, half), 7),
-                                       _mm256_srai_epi16(_mm256_add_epi16(high, half), 7)));
+  const auto each = [&](auto step) {
+    std::uint32_t at = 0;
+    for (; at + 32 <= count; at += 32) step(at);
+    if (at < count) step(count - 32);
   };
-  std::uint32_t at = 0;
-  for (; at + 32 <= count; at += 32) step(at);
-  if (at < count) step(count - 32);
+  if (w == 0) {  // 128 does not fit the signed factor of pmaddubsw
+    return each([&](std::uint32_t at) { store(out + at, _mm256_xor_si256(load(first + at), sign)); });
+  }
+  each([&](std::uint32_t at) {
+    const __m256i a = load(first + at), b = load(second + at);
+    const __m256i low = _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), weights);
+    const __m256i high = _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), weights);
+    store(out + at, _mm256_xor_si256(_mm256_packus_epi16(from_steps(low), from_steps(high)), sign));
+  });
 }
 
 /// Where the 16 pixels of a block are sampled.
@@ -307,28 +320,59 @@ struct Window {
   __m256i taps, weights;
 };
 
-/// The 16 samples of a block, minus 128, as int16 in order.
+/// The 16 samples of a block, minus 128, as int16 in order and in 1/128, not yet rounded.
 __m256i sample(const std::int8_t* row, const Window& window) {
   const __m256i cells =
       _mm256_inserti128_si256(_mm256_castsi128_si256(load_half(row + window.low)), load_half(row + window.high), 1);
-  const __m256i sum = _mm256_maddubs_epi16(window.weights, _mm256_shuffle_epi8(cells, window.taps));
-  return _mm256_srai_epi16(_mm256_add_epi16(sum, _mm256_set1_epi16(64)), 7);
+  return _mm256_maddubs_epi16(window.weights, _mm256_shuffle_epi8(cells, window.taps));
 }
 
-struct Factors {
-  explicit Factors(const ColorFactors& f)
-      : luma(_mm256_set1_epi16(f.luma)),
-        luma_offset(_mm256_set1_epi16(static_cast<short>(f.luma_offset + 8))),  // 8: the half of the final shift
-        v_to_red(_mm256_set1_epi16(f.v_to_red)),
-        u_to_green(_mm256_set1_epi16(f.u_to_green)),
-        v_to_green(_mm256_set1_epi16(f.v_to_green)),
-        u_to_blue(_mm256_set1_epi16(f.u_to_blue)) {}
-  __m256i luma, luma_offset, v_to_red, u_to_green, v_to_green, u_to_blue;
+/// Rounds samples to whole values, still in 1/128: the other factor of the colour terms is doubled instead.
+__m256i whole(__m256i samples) {
+  const __m256i sum = _mm256_add_epi16(samples, _mm256_set1_epi16(kPositionSteps / 2));
+  return _mm256_and_si256(sum, _mm256_set1_epi16(-static_cast<short>(kPositionSteps)));
+}
+
+/// Asks for the lines of `job.ahead`, spread evenly over the steps of a row.
+class AheadLines {
+ public:
+  AheadLines(const ConvertJob& job, std::size_t steps) : parts_(job.ahead) {
+    std::size_t lines = 0;
+    for (const auto& part : parts_) lines += (part.bytes + kLineBytes - 1) / kLineBytes;
+    lines_per_step_ = steps == 0 ? 0 : (lines + steps - 1) / steps;
+  }
+  void ask() {
+    for (std::size_t i = 0; i < lines_per_step_; ++i) {
+      if (at_ >= end_) {
+        if (parts_.empty()) return;
+        at_ = parts_.front().address;
+        end_ = at_ + parts_.front().bytes;
+        parts_ = parts_.subspan(1);
+      }
+      prefetch(at_);
+      at_ += kLineBytes;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kLineBytes = 64;
+  std::span<const SourceAhead> parts_;
+  std::size_t lines_per_step_;
+  std::uintptr_t at_ = 0, end_ = 0;
 };
 
-__m256i luma_of(__m256i y, const Factors& f) {
-  return _mm256_add_epi16(_mm256_mulhrs_epi16(_mm256_slli_epi16(y, 8), f.luma), f.luma_offset);
-}
+/// Of 1/4096, for values in 1/128.
+struct Factors {
+  explicit Factors(const ColorFactors& f)
+      : luma(twice(f.luma)),
+        luma_offset(_mm256_set1_epi16(static_cast<short>(f.luma_offset + 8))),  // 8: the half of the final shift
+        v_to_red(twice(f.v_to_red)),
+        u_to_green(twice(f.u_to_green)),
+        v_to_green(twice(f.v_to_green)),
+        u_to_blue(twice(f.u_to_blue)) {}
+  static __m256i twice(std::int16_t factor) { return _mm256_set1_epi16(static_cast<short>(2 * factor)); }
+  __m256i luma, luma_offset, v_to_red, u_to_green, v_to_green, u_to_blue;
+};
 
 /// Values 0..255 (int16, may lie outside: saturated) of one block.
 struct Block {
@@ -337,14 +381,12 @@ struct Block {
 
 /// `Shared`: all components are sampled alike.
 template <ColorModel Model, bool Gray, bool Shared>
-Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
+[[gnu::always_inline]] inline Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
   const Window own(*job.tables[0], block);
-  const __m256i a = sample(job.rows[0], own);
   if constexpr (Model == ColorModel::rgb) {
     const __m256i center = _mm256_set1_epi16(128);
-    const __m256i red = _mm256_add_epi16(a, center);
-    const __m256i green = _mm256_add_epi16(sample(job.rows[1], own), center);
-    const __m256i blue = _mm256_add_epi16(sample(job.rows[2], own), center);
+    const auto value = [&](std::size_t c) { return _mm256_add_epi16(from_steps(sample(job.rows[c], own)), center); };
+    const __m256i red = value(0), green = value(1), blue = value(2);
     if constexpr (!Gray) return {red, green, blue};
     const __m256i sum = _mm256_add_epi16(_mm256_mullo_epi16(red, _mm256_set1_epi16(kGrayRed)),
                                          _mm256_mullo_epi16(green, _mm256_set1_epi16(kGrayGreen)));
@@ -352,14 +394,14 @@ Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
     const __m256i gray = _mm256_srli_epi16(_mm256_add_epi16(all, center), 8);
     return {gray, gray, gray};
   } else {
-    const __m256i luma = luma_of(a, f);
+    const __m256i y = whole(sample(job.rows[0], own));
+    const __m256i luma = _mm256_add_epi16(_mm256_mulhrs_epi16(y, f.luma), f.luma_offset);
     if constexpr (Model == ColorModel::luma || Gray) {
       const __m256i gray = _mm256_srai_epi16(luma, 4);
       return {gray, gray, gray};
     }
     const Window chroma = Shared ? own : Window(*job.tables[1], block);
-    const __m256i u = _mm256_slli_epi16(sample(job.rows[1], chroma), 8);
-    const __m256i v = _mm256_slli_epi16(sample(job.rows[2], chroma), 8);
+    const __m256i u = whole(sample(job.rows[1], chroma)), v = whole(sample(job.rows[2], chroma));
     const __m256i red = _mm256_add_epi16(luma, _mm256_mulhrs_epi16(v, f.v_to_red));
     const __m256i green = _mm256_sub_epi16(_mm256_sub_epi16(luma, _mm256_mulhrs_epi16(u, f.u_to_green)),
                                            _mm256_mulhrs_epi16(v, f.v_to_green));
@@ -368,53 +410,61 @@ Block colors(const ConvertJob& job, const Factors& f, std::size_t block) {
   }
 }
 
-/// 16 pixels of 3 bytes, exactly 48 bytes. Each half of the registers makes 24: 16 and 8.
-void store_3(std::uint8_t* out, const Block& block, __m256i flip) {
-  const __m256i mixed = _mm256_packus_epi16(block.first, block.second);  // per half: 8 first, 8 second
-  const __m256i third = _mm256_packus_epi16(block.third, block.third);
-  constexpr char _ = -1;  // pshufb: zero
-  const auto twice = [](__m128i mask) { return _mm256_broadcastsi128_si256(mask); };
-  const __m256i mixed_low = twice(_mm_setr_epi8(0, 8, _, 1, 9, _, 2, 10, _, 3, 11, _, 4, 12, _, 5));
-  const __m256i third_low = twice(_mm_setr_epi8(_, _, 0, _, _, 1, _, _, 2, _, _, 3, _, _, 4, _));
-  const __m256i mixed_high = twice(_mm_setr_epi8(13, _, 6, 14, _, 7, 15, _, _, _, _, _, _, _, _, _));
-  const __m256i third_high = twice(_mm_setr_epi8(_, 5, _, _, 6, _, _, 7, _, _, _, _, _, _, _, _));
-  const auto merge = [&](__m256i mixed_mask, __m256i third_mask) {
-    return _mm256_xor_si256(
-        _mm256_or_si256(_mm256_shuffle_epi8(mixed, mixed_mask), _mm256_shuffle_epi8(third, third_mask)), flip);
-  };
-  const __m256i low = merge(mixed_low, third_low), high = merge(mixed_high, third_high);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(low));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 16), _mm256_castsi256_si128(high));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 24), _mm256_extracti128_si256(low, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 40), _mm256_extracti128_si256(high, 1));
+/// The 32 values of two blocks, in order.
+__m256i pack(__m256i first, __m256i second, __m256i flip) {
+  return _mm256_xor_si256(_mm256_permute4x64_epi64(_mm256_packus_epi16(first, second), 0xD8), flip);
 }
 
-void store_1(std::uint8_t* out, __m256i gray, __m256i flip) {
-  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi16(gray, gray), 0x08);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(_mm256_xor_si256(packed, flip)));
+/// 32 pixels of 3 bytes, exactly 96. In each of the three 16-byte pieces that the 16 pixels of one half make, byte j is
+/// of component (piece + j) % 3: one shuffle of each component puts all its bytes where some piece has them.
+void store_3(std::uint8_t* out, __m256i first, __m256i second, __m256i third) {
+  const auto twice = [](__m128i mask) { return _mm256_broadcastsi128_si256(mask); };
+  const __m256i a =
+      _mm256_shuffle_epi8(first, twice(_mm_setr_epi8(0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10, 5)));
+  const __m256i b =
+      _mm256_shuffle_epi8(second, twice(_mm_setr_epi8(5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10)));
+  const __m256i c =
+      _mm256_shuffle_epi8(third, twice(_mm_setr_epi8(10, 5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15)));
+  const __m256i at_1 = twice(_mm_setr_epi8(0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0));
+  const __m256i at_2 = twice(_mm_setr_epi8(0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0));
+  const auto put = [&](std::size_t piece, __m256i at_multiples, __m256i next, __m256i last) {
+    const __m256i bytes = _mm256_blendv_epi8(_mm256_blendv_epi8(at_multiples, next, at_1), last, at_2);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * piece), _mm256_castsi256_si128(bytes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 48 + 16 * piece), _mm256_extracti128_si256(bytes, 1));
+  };
+  put(0, a, b, c);
+  put(1, b, c, a);
+  put(2, c, a, b);
 }
 
 template <ColorModel Model, bool Gray, bool Shared = true>
 void convert_as(const ConvertJob& job, std::uint8_t* out) {
-  constexpr std::size_t kBytes = (Gray ? 1 : 3) * kBlockPx;
+  constexpr std::size_t kPixelBytes = Gray ? 1 : 3;
   const Factors factors(job.factors);
   const __m256i flip = _mm256_set1_epi8(static_cast<char>(job.flip));
   const bool swap = job.order == ColorOrder::bgr;
-  const auto make = [&](std::size_t block, std::uint8_t* to) {
-    auto values = colors<Model, Gray, Shared>(job, factors, block);
+  const auto make = [&](std::size_t step, std::uint8_t* to) {
+    const Block low = colors<Model, Gray, Shared>(job, factors, 2 * step);
+    const Block high = colors<Model, Gray, Shared>(job, factors, 2 * step + 1);
+    __m256i first = pack(low.first, high.first, flip);
     if constexpr (Gray) {
-      store_1(to, values.first, flip);
+      store(to, first);
     } else {
-      if (swap) std::swap(values.first, values.third);
-      store_3(to, values, flip);
+      __m256i third = pack(low.third, high.third, flip);
+      if (swap) std::swap(first, third);
+      store_3(to, first, pack(low.second, high.second, flip), third);
     }
   };
-  const std::size_t blocks = job.count / kBlockPx;
-  for (std::size_t block = 0; block < blocks; ++block) make(block, out + block * kBytes);
-  if (job.count % kBlockPx != 0) {
-    std::array<std::uint8_t, kBytes> last;
-    make(blocks, last.data());
-    std::memcpy(out + blocks * kBytes, last.data(), job.count % kBlockPx * (Gray ? 1 : 3));
+  const std::size_t steps = job.count / kStepPx;
+  AheadLines ahead(job, steps);
+  for (std::size_t step = 0; step < steps; ++step) {
+    ahead.ask();
+    make(step, out + step * kStepPx * kPixelBytes);
+  }
+  if (job.count % kStepPx != 0) {
+    std::array<std::uint8_t, kStepPx * kPixelBytes> last;
+    make(steps, last.data());
+    std::memcpy(out + steps * last.size(), last.data(), job.count % kStepPx * kPixelBytes);
   }
 }
 

@@ -67,19 +67,19 @@ void convert(const ConvertJob& job, std::uint8_t* out) {
   }
 }
 
-std::uint32_t whole_blocks(std::uint32_t target_px) { return (target_px + kBlockPx - 1) / kBlockPx * kBlockPx; }
+std::uint32_t whole_steps(std::uint32_t target_px) { return (target_px + kStepPx - 1) / kStepPx * kStepPx; }
 
 }  // namespace
 
 void reserve(SampleTable& table, std::uint32_t target_px) {
-  const std::size_t count = whole_blocks(target_px);
+  const std::size_t count = whole_steps(target_px);
   table.start.reserve(count / kGroupPx);
   table.taps.reserve(2 * count);
   table.weights.reserve(2 * count);
 }
 
 void fill(SampleTable& table, const Axis& axis) {
-  const std::uint32_t count = whole_blocks(axis.target_px);
+  const std::uint32_t count = whole_steps(axis.target_px);
   table.start.resize(count / kGroupPx);
   table.taps.resize(2 * static_cast<std::size_t>(count));
   table.weights.resize(2 * static_cast<std::size_t>(count));
