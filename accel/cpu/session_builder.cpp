@@ -44,7 +44,7 @@ PreparedOp copy_of(std::size_t byte_count) {
 }  // namespace
 
 /// Builds a session in passes: prepare operators, give tensors the same place as their aliases, drop what nobody reads,
-/// work in place where an operand dies, plan, bind.
+/// work in place where an operand dies, compute parts of a concatenation where they belong, plan, bind.
 class CpuSession::Builder {
  public:
   Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options, const base::MappedFile* file)
@@ -54,14 +54,18 @@ class CpuSession::Builder {
         options_(options),
         file_(file),
         fold_(graph_, level),
-        place_of_(graph_.tensors.size()) {
+        place_of_(graph_.tensors.size()),
+        part_of_(graph_.tensors.size()) {
     std::iota(place_of_.begin(), place_of_.end(), 0);
   }
 
   Result<void> build() {
     WAYSIDE_CHECK(prepare());
     drop_unread();
-    share_operands();
+    if (level_ != Level::reference) {
+      share_operands();
+      place_parts();
+    }
     WAYSIDE_CHECK(plan());
     copy_constants();
     bind();
@@ -75,6 +79,11 @@ class CpuSession::Builder {
     std::size_t number = 0;
     PreparedOp prepared;
   };
+  /// Bytes of a place, from `begin` on.
+  struct Part {
+    std::int32_t place = -1;
+    std::size_t begin = 0;
+  };
 
   Result<void> prepare();
   Result<void> prepare_node(const Node& original);
@@ -84,7 +93,10 @@ class CpuSession::Builder {
   [[nodiscard]] std::vector<std::int32_t> places(const std::vector<std::int32_t>& tensors) const;
   [[nodiscard]] StepPlaces places_of(const Pending& step) const;
   void drop_unread();
+  [[nodiscard]] std::vector<std::size_t> last_reads() const;
   void share_operands();
+  void place_parts();
+  [[nodiscard]] Part whole_of(std::int32_t tensor) const;
   Result<void> plan();
   [[nodiscard]] std::vector<MemoryPlanner::Block> tensor_lifetimes() const;
   void copy_constants();
@@ -106,6 +118,7 @@ class CpuSession::Builder {
   const base::MappedFile* file_;
   Fold fold_;
   std::vector<std::int32_t> place_of_;  // tensor -> the tensor whose memory it uses
+  std::vector<Part> part_of_;           // by place: the concatenation's output that it is a part of, if any
   std::vector<std::size_t> offset_of_;  // of places, in arena_ or constants_
   std::vector<bool> constant_is_used_;  // by place
   std::vector<bool> in_interface_;      // by place: model inputs and outputs of a session with batches
@@ -204,14 +217,19 @@ void CpuSession::Builder::drop_unread() {
   pending_ = std::move(kept);
 }
 
-/// An elementwise operator writes over an operand that nobody reads afterwards.
-void CpuSession::Builder::share_operands() {
-  if (level_ == Level::reference) return;
+/// By place: the last step that reads it; model outputs are read after all.
+std::vector<std::size_t> CpuSession::Builder::last_reads() const {
   std::vector<std::size_t> last_read(place_of_.size(), 0);
   for (std::size_t step = 0; step < pending_.size(); ++step) {
     for (const std::int32_t place : places_of(pending_[step]).reads) last_read[place] = step;
   }
   for (const std::int32_t place : places(graph_.outputs)) last_read[place] = pending_.size();
+  return last_read;
+}
+
+/// An elementwise operator writes over an operand that nobody reads afterwards.
+void CpuSession::Builder::share_operands() {
+  auto last_read = last_reads();
   for (std::size_t step = 0; step < pending_.size(); ++step) {
     if (!pending_[step].prepared.bytewise) continue;
     const std::int32_t out = pending_[step].node->outputs.front();
@@ -227,11 +245,38 @@ void CpuSession::Builder::share_operands() {
   }
 }
 
+/// What a concatenation only moves and nobody reads afterwards (its output may be written over then) is computed in its
+/// output. Model inputs keep their place, and a tensor that is joined twice has one.
+void CpuSession::Builder::place_parts() {
+  const auto last_read = last_reads();
+  const auto inputs = places(graph_.inputs);
+  for (std::size_t step = 0; step < pending_.size(); ++step) {
+    const auto& [node, number, prepared] = pending_[step];
+    for (std::size_t i = 0; i < prepared.held_at.size(); ++i) {
+      if (!prepared.held_at[i]) continue;
+      const std::int32_t place = place_of_[node->inputs[prepared.reads[i]]];
+      const bool is_input = std::ranges::find(inputs, place) != inputs.end();
+      if (graph_.tensors[place].is_constant() || is_input || last_read[place] != step) continue;
+      if (part_of_[place].place < 0) part_of_[place] = {place_of_[node->outputs.front()], *prepared.held_at[i]};
+    }
+  }
+}
+
+/// Where a tensor lies: parts may be parts of parts.
+CpuSession::Builder::Part CpuSession::Builder::whole_of(std::int32_t tensor) const {
+  Part whole{.place = place_of_[tensor]};
+  while (part_of_[whole.place].place >= 0) {
+    whole.begin += part_of_[whole.place].begin;
+    whole.place = part_of_[whole.place].place;
+  }
+  return whole;
+}
+
 std::vector<MemoryPlanner::Block> CpuSession::Builder::tensor_lifetimes() const {
   std::vector<MemoryPlanner::Block> blocks(graph_.tensors.size());
   std::vector<bool> alive(blocks.size(), false);
   const auto use = [&](std::int32_t tensor, std::size_t step) {
-    const std::int32_t place = place_of_[tensor];
+    const std::int32_t place = whole_of(tensor).place;
     const Tensor& owner = graph_.tensors[place];
     if (owner.is_constant()) return;
     auto& block = blocks[place];
@@ -358,9 +403,12 @@ std::size_t CpuSession::Builder::copies_of(std::size_t place) const {
 }
 
 std::byte* CpuSession::Builder::address_of(std::int32_t tensor) const {
-  const auto place = static_cast<std::size_t>(place_of_[tensor]);
-  if (in_interface_[place]) return session_.interface_.get() + offset_of_[place];
-  return (constant_is_used_[place] ? session_.constants_ : session_.lanes_[0].arena).get() + offset_of_[place];
+  const Part whole = whole_of(tensor);
+  const auto place = static_cast<std::size_t>(whole.place);
+  const auto& memory = in_interface_[place]       ? session_.interface_
+                       : constant_is_used_[place] ? session_.constants_
+                                                  : session_.lanes_[0].arena;
+  return memory.get() + offset_of_[place] + whole.begin;
 }
 
 void CpuSession::Builder::bind() {

@@ -116,12 +116,20 @@ std::unique_ptr<LookupKernel> make_lookup(const std::array<std::uint8_t, 256>& a
 std::unique_ptr<BinaryKernel> make_product(const ProductSpec& spec, Level level) {
   const ElementwiseIsa isa = elementwise_isa(level);
   constexpr std::array<std::int64_t, 1> kBounds{std::int64_t{255} * 255};
+  // Multipliers are at least 2^30: from this shift on, every product but 0 ends at a clamp, and none leaves int32 yet.
+  constexpr std::int32_t kSaturatingShift = 10;
   ConvSpec one_channel;
   one_channel.is_unsigned = spec.is_unsigned;
   one_channel.requant = spec.requant;
+  auto& shift = one_channel.requant.shift[0];
+  shift = std::min(shift, kSaturatingShift);
   const auto stage = choose_stage(one_channel, kBounds);
   if (isa.product == nullptr || !stage) return std::make_unique<PlainProduct>(spec);
-  return std::make_unique<VectorProduct>(spec, isa, *stage);
+  return std::make_unique<VectorProduct>(ProductSpec{.zero_a = spec.zero_a,
+                                                     .zero_b = spec.zero_b,
+                                                     .is_unsigned = spec.is_unsigned,
+                                                     .requant = one_channel.requant},
+                                         isa, *stage);
 }
 
 MaximumFunction window_maximum(Level level) {

@@ -26,16 +26,16 @@ ByteBroadcast::ByteBroadcast(const Broadcast& shapes, std::unique_ptr<BinaryKern
   } else if (dense_inner && two_dims && (stride_a[kOuter] == 0) != (stride_b[kOuter] == 0)) {
     repeat_ = Repeat::row;
     repeats_a_ = stride_a[kOuter] == 0;
-    row_count_ = static_cast<std::size_t>(dims[kOuter]);
-    copies_ = std::clamp<std::size_t>(kCopiesBytes / row_bytes(), 1, row_count_);
   }
+  row_count_ = out_shape.element_count() / row_bytes();
+  copies_ = std::clamp<std::size_t>(kCopiesBytes / row_bytes(), 1, row_count_);
 }
 
 std::size_t ByteBroadcast::scratch_bytes() const {
   switch (repeat_) {
     case Repeat::none: return 0;
     case Repeat::row: return copies_ * row_bytes();
-    case Repeat::any: return 2 * row_bytes();
+    case Repeat::any: return 2 * copies_ * row_bytes();
   }
   return 0;
 }
@@ -65,21 +65,23 @@ void ByteBroadcast::run_rows(const RunContext& context) const {
   }
 }
 
-const std::uint8_t* ByteBroadcast::operand(const std::uint8_t* at, std::ptrdiff_t stride, std::uint8_t* spread) const {
-  if (stride != 0 || row_bytes() == 1) return at;
-  std::memset(spread, *at, row_bytes());
-  return spread;
-}
-
 void ByteBroadcast::run_any(const RunContext& context) const {
   const std::size_t bytes = row_bytes();
-  auto* spread = reinterpret_cast<std::uint8_t*>(context.scratch);
+  auto* rows_a = reinterpret_cast<std::uint8_t*>(context.scratch);
+  auto* rows_b = rows_a + copies_ * bytes;
+  const auto place = [bytes](std::uint8_t* to, const std::uint8_t* from, std::ptrdiff_t stride) {
+    stride == 0 ? std::memset(to, *from, bytes) : std::memcpy(to, from, bytes);
+  };
   std::uint8_t* out = context.output<std::uint8_t>();
+  std::size_t ready = 0, left = row_count_;
   shapes_.for_each_row([&](std::ptrdiff_t at_a, std::ptrdiff_t at_b) {
-    const std::uint8_t* a = operand(context.input<std::uint8_t>(0) + at_a, shapes_.stride_a[kInner], spread);
-    const std::uint8_t* b = operand(context.input<std::uint8_t>(1) + at_b, shapes_.stride_b[kInner], spread + bytes);
-    kernel_->run(a, b, out, bytes, context.pool);
-    out += bytes;
+    place(rows_a + ready * bytes, context.input<std::uint8_t>(0) + at_a, shapes_.stride_a[kInner]);
+    place(rows_b + ready * bytes, context.input<std::uint8_t>(1) + at_b, shapes_.stride_b[kInner]);
+    --left;
+    if (++ready < copies_ && left > 0) return;
+    kernel_->run(rows_a, rows_b, out, ready * bytes, context.pool);
+    out += ready * bytes;
+    ready = 0;
   });
 }
 

@@ -23,18 +23,17 @@ class ByteBroadcast {
   enum class Repeat : std::uint8_t {
     none,  ///< one run
     row,   ///< one operand is a row that repeats for every row of the other: copies of it make long runs
-    any,   ///< row by row; an operand that is one value within a row is spread out
+    any,   ///< both operands' next rows side by side; one that is one value within a row is spread out
   };
   void run_rows(const RunContext& context) const;
   void run_any(const RunContext& context) const;
-  [[nodiscard]] const std::uint8_t* operand(const std::uint8_t* at, std::ptrdiff_t stride, std::uint8_t* spread) const;
   [[nodiscard]] std::size_t row_bytes() const { return static_cast<std::size_t>(shapes_.dims[kMaxRank - 1]); }
 
   Broadcast shapes_;
   std::shared_ptr<const BinaryKernel> kernel_;
   Repeat repeat_ = Repeat::any;
   bool repeats_a_ = false;
-  std::size_t row_count_ = 1, copies_ = 1;  // Repeat::row
+  std::size_t row_count_ = 1, copies_ = 1;  // rows in all, rows (or copies of one) for one call of the kernel
 };
 
 }  // namespace wayside::accel::cpu::ops

@@ -78,14 +78,17 @@ Result<PreparedOp> prepare_concatenation(const NodeView& node) {
   if (node.options().activation != Activation::none) return NodeView::unsupported("a fused activation");
   WAYSIDE_TRY(const std::size_t axis, node.normalize_axis(node.options().axis, node.input(0).shape.rank()));
   WAYSIDE_CHECK(check_shapes(node, axis));
+  const std::size_t outer = node.output().shape.product(0, axis);
   PreparedOp prepared;
   std::vector<Part> parts;
+  std::size_t begin = 0;
   for (std::size_t i = 0; i < node.input_count(); ++i) {
     WAYSIDE_TRY(Part part, make_part(node, i, axis));
+    prepared.held_at.push_back(outer == 1 && !part.rescale ? std::optional(begin) : std::nullopt);
+    begin += part.run_bytes;
     parts.push_back(std::move(part));
     prepared.reads.push_back(static_cast<std::uint32_t>(i));
   }
-  const std::size_t outer = node.output().shape.product(0, axis);
   const std::size_t step_bytes = node.output().byte_count() / outer;
   prepared.op = make_operator([parts = std::move(parts), outer, step_bytes](const RunContext& context) {
     std::uint8_t* out = context.output<std::uint8_t>();
@@ -96,7 +99,7 @@ Result<PreparedOp> prepare_concatenation(const NodeView& node) {
         for (std::size_t step = 0; step < outer; ++step) {
           parts[i].rescale->run(in + (step * bytes), out + (step * step_bytes), bytes, context.pool);
         }
-      } else {
+      } else if (in != out) {
         copy_every(out, in, bytes, outer, step_bytes);
       }
       out += bytes;

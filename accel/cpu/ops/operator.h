@@ -74,6 +74,9 @@ struct PreparedOp {
   ByteFunction bytewise;
   /// Set where output 0 is the picture reads[0] with rows and columns of its zero point around it.
   std::optional<PicturePadding> padding;
+  /// For each of `reads`: the byte of output 0 from which its bytes lie as they are, if so. It may then be computed
+  /// there in the first place, and run() finds it done. Empty: none.
+  std::vector<std::optional<std::size_t>> held_at;
   std::size_t scratch_bytes = 0;
   std::size_t weight_bytes = 0;  ///< of packed weights that the operator owns
   std::uint64_t mac_count = 0;

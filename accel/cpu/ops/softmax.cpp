@@ -71,28 +71,33 @@ std::int32_t one_over_one_plus(std::int32_t a) {
 struct Softmax {
   std::size_t rows = 1, depth = 1;
   std::int32_t type_min = -128;
-  /// exp(-scale * beta * d) in Q0 for d = 0..255, 0 beyond the reference's cut-off; `counts` says which are within.
+  /// exp(-scale * beta * d) in Q0 for d = 0..255, 0 beyond the reference's cut-off.
   std::array<std::int32_t, 256> exp_of_difference{};
-  std::size_t cut_off = 0;  // differences < cut_off count
+  std::array<std::uint32_t, 256> exp_q12{};  // the same rounded to Q12
+  std::size_t cut_off = 0;                   // differences < cut_off count
 
   template <class T>
   void run_row(const T* in, T* out) const {
-    const std::int32_t largest = *std::max_element(in, in + depth);
+    std::int32_t largest = *in;
+    for (std::size_t c = 1; c < depth; ++c) largest = std::max<std::int32_t>(largest, in[c]);
     std::uint32_t sum = 0;  // Q12, below 2^31 because depth <= kMaxDepth
-    for (std::size_t c = 0; c < depth; ++c) {
-      const auto d = static_cast<std::size_t>(largest - in[c]);
-      if (d < cut_off) sum += static_cast<std::uint32_t>(rounding_divide_by_pot(exp_of_difference[d], 12));
-    }
+    for (std::size_t c = 0; c < depth; ++c) sum += exp_q12[static_cast<std::size_t>(largest - in[c])];
     const int headroom = std::countl_zero(sum);
     const auto normalized = static_cast<std::int32_t>((sum << headroom) - (std::uint32_t{1} << 31));
     const std::int32_t inverse = one_over_one_plus(normalized);
     const int exponent = 12 - headroom + 31 - 8;
-    for (std::size_t c = 0; c < depth; ++c) {
-      const auto d = static_cast<std::size_t>(largest - in[c]);
-      std::int32_t q = 0;
-      if (d < cut_off) q = divide(doubling_high_mul(inverse, exp_of_difference[d]), exponent);
-      out[c] = static_cast<T>(std::min(q, 255) + type_min);
+    const auto answer = [&](std::size_t d) {
+      const std::int32_t q = d < cut_off ? divide(doubling_high_mul(inverse, exp_of_difference[d]), exponent) : 0;
+      return static_cast<T>(std::min(q, 255) + type_min);
+    };
+    if (depth < exp_q12.size()) {
+      for (std::size_t c = 0; c < depth; ++c) out[c] = answer(static_cast<std::size_t>(largest - in[c]));
+      return;
     }
+    std::array<T, 256> answers;
+    answers.fill(static_cast<T>(type_min));
+    for (std::size_t d = 0; d < cut_off; ++d) answers[d] = answer(d);
+    for (std::size_t c = 0; c < depth; ++c) out[c] = answers[static_cast<std::size_t>(largest - in[c])];
   }
 
   /// The reference divides by at most 2^31; a flat row of 512 classes or more needs 2^32 and beyond.
@@ -123,6 +128,7 @@ Result<void> fill_table(const NodeView& node, Softmax& softmax) {
     const std::int64_t shifted = -static_cast<std::int64_t>(d) * (std::int64_t{1} << shift);
     const std::int32_t rescaled = doubling_high_mul(saturate(shifted), static_cast<std::int32_t>(value));
     softmax.exp_of_difference[d] = exp_of_negative(rescaled);
+    softmax.exp_q12[d] = static_cast<std::uint32_t>(rounding_divide_by_pot(softmax.exp_of_difference[d], 12));
   }
   return {};
 }

@@ -181,6 +181,55 @@ TEST(CpuSessionTest, AnUnreadInputKeepsItsPlaceApart) {
   EXPECT_THAT(output_of(*session), ElementsAre(0, 6));
 }
 
+std::int32_t concatenate(ModelBuilder& model, const std::vector<std::int32_t>& parts, int rows, int axis = 0) {
+  const auto joined = model.activation({rows, 100});
+  model.op(OpCode::concatenation, parts, {joined}, schema::BuiltinOptions::ConcatenationOptions,
+           [axis](auto& fbb) { return schema::CreateConcatenationOptions(fbb, axis); });
+  return joined;
+}
+
+/// Parts are computed where the concatenation has them, unless they are read later, twice there, or model inputs.
+ModelBuilder joining_model() {
+  ModelBuilder model;
+  const auto in = model.activation({1, 100}), other = model.activation({1, 100});
+  const auto relu = [&](std::int32_t from, int rows) {
+    const auto out = model.activation({rows, 100});
+    model.op(OpCode::relu, {from}, {out});
+    return out;
+  };
+  const auto first = relu(in, 1), read_later = relu(other, 1), second = model.activation({1, 100});
+  model.op(OpCode::add, {in, other}, {second});
+  const auto inner = concatenate(model, {first, second, first, in, read_later}, 5);
+  const auto outer = concatenate(model, {relu(second, 1), inner, second}, 7);
+  const auto last = model.activation({7, 100}), shown = model.activation({1, 100});
+  model.op(OpCode::add, {outer, read_later}, {last});  // may write over `outer`
+  model.op(OpCode::sub, {read_later, in}, {shown});
+  model.inputs = {in, other};
+  model.outputs = {last, shown, concatenate(model, {relu(shown, 1), relu(in, 1)}, 2)};
+  return model;
+}
+
+TEST(CpuSessionTest, PartsOfAConcatenationAreComputedInPlace) {
+  const auto session = create(joining_model());
+  const auto bytes = joining_model().build();
+  const auto copying = CpuSession::create(bytes, {.thread_count = 1}, Level::reference);
+  ASSERT_TRUE(session && copying) << copying.error().message;
+  EXPECT_LT(session->info().arena_bytes, (*copying)->info().arena_bytes);
+  for (int round = 0; round < 2; ++round) {
+    for (CpuSession* one : {session.get(), copying->get()}) {
+      for (std::size_t index = 0; index < 2; ++index) {
+        std::vector<int> values(100);
+        for (int i = 0; i < 100; ++i) values[static_cast<std::size_t>(i)] = (i * (7 + round) + 50) % 256 - 128;
+        set_input(*one, index, values);
+      }
+      ASSERT_TRUE(one->run());
+    }
+    for (std::size_t index = 0; index < 3; ++index) {
+      EXPECT_EQ(output_of(*session, index), output_of(**copying, index)) << "output " << index;
+    }
+  }
+}
+
 /// Bytes of item `item` of input `index`: different for all.
 std::vector<int> item_values(std::size_t count, std::size_t item, std::size_t index) {
   std::vector<int> values(count);
@@ -247,6 +296,7 @@ TEST(CpuSessionTest, ItemsOfABatchEqualSingleRuns) {
       expect_items_alone(small_model(), max_batch, threads);
       expect_items_alone(constant_output, max_batch, threads);
       expect_items_alone(two_inputs, max_batch, threads);
+      expect_items_alone(joining_model(), max_batch, threads);
     }
   }
 }

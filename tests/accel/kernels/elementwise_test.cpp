@@ -137,7 +137,7 @@ TEST_F(Elementwise, ProductsEqualThePlainDefinition) {
     const int low = spec.is_unsigned ? 0 : -128;
     spec.zero_a = integer(low, low + 255);
     spec.zero_b = integer(low, low + 255);
-    spec.requant = random_requant(std::exp(real(-9, 1)), spec.is_unsigned);
+    spec.requant = random_requant(std::exp(round % 4 == 0 ? real(1, 21) : real(-9, 1)), spec.is_unsigned);
     const auto plain = make_product(spec, Level::reference);
     for (const Level level : kFastLevels) {
       if (!level_supported(level)) continue;
