@@ -109,7 +109,10 @@ torch::Tensor TorchModel::run_weighted(std::size_t index, torch::Tensor x) {
 }
 
 std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>& inputs) {
-  std::vector<torch::Tensor> values = constants_;
+  std::vector<torch::Tensor> values(constants_.size());
+  for (TensorId id = 0; id < values.size(); ++id) {
+    if (constants_[id].defined()) values[id] = rounded(id, constants_[id]);
+  }
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const TensorId id = graph_.inputs[i];
     values[id] = rounding_ ? rounding_(id, inputs[i]) : rounded(id, inputs[i]);
