@@ -25,7 +25,7 @@ std::atomic<bool> stop_requested{false};
 struct Arguments {
   OptimizeOptions options{.out = "build/optimize"};
   FinetuneOptions qat{.steps = 0, .scheme = {}};
-  std::string task = "classify", order = "bgr", method = "auto", target = "all", budget = "drop<1%";
+  std::string task = "classify", order = "bgr", method = "auto", target = "cpu-int8", budget = "drop<1%";
   bool plain = false, json = false;
 };
 
@@ -39,8 +39,9 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->required();
   app.add_option("--out", options.out, "folder for the .tflite files and the report (build/optimize)");
   app.add_option("--budget", arguments.budget, "limits, as in latency<20ms,size<2MB,drop<1% (drop<1%)");
-  app.add_option("--target", arguments.target, "all or cpu-int8; other boards cannot be emitted for yet")
-      ->check(CLI::IsMember({"all", "cpu-int8"}));
+  app.add_option("--target", arguments.target,
+                 "folders for these targets, with what the vendor's tools need: all, or some of "
+                 "cpu-int8,tensorrt,hailo8,rk3588 (cpu-int8)");
   app.add_option("--task", arguments.task, "classify or ssd")->check(CLI::IsMember({"classify", "ssd"}));
   app.add_option("--priors", options.task.priors, "ssd: .npy with the prior boxes");
   app.add_option("--order", arguments.order, "channels of pictures: bgr or rgb")->check(CLI::IsMember({"bgr", "rgb"}));
@@ -77,6 +78,7 @@ Result<void> complete(Arguments& arguments) {
   options.task.kind = arguments.task == "ssd" ? TaskKind::ssd : TaskKind::classify;
   options.task.bgr = arguments.order == "bgr";
   WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
+  WAYSIDE_TRY(options.targets, emit::parse_targets(arguments.target));
   if (arguments.qat.steps > 0) options.training = arguments.qat;
   auto& package = options.package;
   if (package.name.empty()) package.name = options.model.stem().string();

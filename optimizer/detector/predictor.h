@@ -31,8 +31,7 @@ class Predictor {
   virtual base::Result<HeadOutputs> run(const Picture& picture) = 0;
 };
 
-/// The graph in float, or with simulated INT8 when `ranges` is not empty (see ir::TorchModel::fake_quantize). The
-/// graph's scores are logits.
+/// The graph in float; its scores are logits.
 std::unique_ptr<Predictor> make_float_predictor(const Network& network);
 
 /// A written model on the CPU engine; outputs are found by name (boxes_8, scores_8, ...). Errors: those of load;

@@ -89,11 +89,23 @@ Result<Quantized> train(const Work& work, Quantized quantized, const std::string
   return quantized;
 }
 
-Result<void> measure_chains(const Work& work, Report& report) {
+/// The variants' networks, as far as targets may be made of them: the chosen one's, and the best one's until one is.
+struct Kept {
+  std::size_t variant = 0;
+  Quantized quantized;
+};
+
+Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   if (!work.progress("float", 0)) return fail(Code::bad_state, "stopped");
   ir::Interpreter whole(work.prepared.whole);
   const auto run = [&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return whole.run({x}); };
   WAYSIDE_TRY(const double float_score, work.task.score(run, work.evaluation));
+  const auto keep = [&](Quantized quantized) {
+    const std::size_t last = report.variants.size() - 1;
+    const bool chosen = report.chosen == static_cast<int>(last);
+    if (last == 0 || chosen || (report.chosen < 0 && better(report.variants[last], report.variants[kept.variant])))
+      kept = {last, std::move(quantized)};
+  };
   std::size_t best = 0;
   Quantized best_quantized;
   for (const auto& chain : work.options.chains) {
@@ -103,16 +115,32 @@ Result<void> measure_chains(const Work& work, Report& report) {
                                                         work.task.input_quantization(), chain, progress));
     WAYSIDE_CHECK(measure(work, quantized, name, float_score, report));
     const std::size_t last = report.variants.size() - 1;
-    if (last == 0 || better(report.variants[last], report.variants[best])) {
+    if (work.options.training && (last == 0 || better(report.variants[last], report.variants[best]))) {
       best = last;
-      best_quantized = std::move(quantized);
+      best_quantized = quantized;
     }
+    keep(std::move(quantized));
     if (work.options.first_that_fits && report.chosen >= 0) return {};
   }
   if (!work.options.training || report.variants.empty()) return {};
   const auto name = std::format("{}+qat-{}", report.variants[best].name, work.options.training->steps);
-  WAYSIDE_TRY(const auto trained, train(work, std::move(best_quantized), report.model, name));
-  return measure(work, trained, name, float_score, report);
+  WAYSIDE_TRY(auto trained, train(work, std::move(best_quantized), report.model, name));
+  WAYSIDE_CHECK(measure(work, trained, name, float_score, report));
+  keep(std::move(trained));
+  return {};
+}
+
+Result<void> emit_targets(const Work& work, const Kept& kept, Report& report) {
+  const emit::TargetWork target{.model = report.model,
+                                .tflite = work.options.out / report.variants[kept.variant].file,
+                                .quantized = &kept.quantized,
+                                .calibration = &work.calibration,
+                                .folder = work.options.out / (report.model + ".targets")};
+  for (const auto one : work.options.targets) {
+    WAYSIDE_TRY(auto status, emit::emit_target(one, target));
+    report.targets.push_back(std::move(status));
+  }
+  return {};
 }
 
 }  // namespace
@@ -166,13 +194,16 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
                 .tail_ops = prepared.tail.ops.size(),
                 .distance = domain_distance(calibration, evaluation, task.channels())};
   WAYSIDE_CHECK(check_domain(options, report.distance));
+  if (options.training) report.training_seed = options.training->seed;
   std::vector<ir::Values> inputs;
   for (auto& sample : calibration) inputs.push_back(std::move(sample.input));
   std::error_code error;
   std::filesystem::create_directories(options.out, error);
   if (error) return fail(Code::io, std::format("{}: {}", options.out.string(), error.message()));
   const Work work{options, task, prepared, std::move(inputs), std::move(evaluation), progress};
-  WAYSIDE_CHECK(measure_chains(work, report));
+  Kept kept;
+  WAYSIDE_CHECK(measure_chains(work, report, kept));
+  if (!report.variants.empty()) WAYSIDE_CHECK(emit_targets(work, kept, report));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".md"), to_markdown(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".json"), to_json(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".svg"), to_svg(report)));

@@ -32,7 +32,9 @@ struct OptimizeOptions {
   /// first_that_fits only when no chain is within the budget. Goes on from OUT/NAME.CHAIN.checkpoint after a stop.
   std::optional<FinetuneOptions> training;
   bool any_domain = false;  ///< calibrates although the two sets are of different kinds
-  PackageOptions package;   ///< written when its `out` is named and a variant is within the budget
+  /// Folders in OUT/NAME.targets, made of the chosen variant; of the most accurate one when none is within the budget.
+  std::vector<emit::Target> targets;
+  PackageOptions package;  ///< written when its `out` is named and a variant is within the budget
 };
 
 /// "mse+equalised+bias"

@@ -9,22 +9,41 @@
 namespace wayside::optimizer {
 namespace {
 
+/// "728.3 million", "13 888": small networks in full.
+std::string count_text(std::uint64_t count) {
+  constexpr std::uint64_t kMillion = 1'000'000;
+  if (count >= kMillion) return std::format("{:.1f} million", static_cast<double>(count) / 1e6);
+  return count < 1000 ? std::format("{}", count) : std::format("{} {:03}", count / 1000, count % 1000);
+}
+
+std::string targets_text(const Report& report) {
+  if (report.targets.empty()) return "";
+  std::string out =
+      std::format("\nTargets, in `{}.targets`:\n\n| target | state | files |\n|---|---|---|\n", report.model);
+  for (const auto& target : report.targets) {
+    std::string files;
+    for (const auto& file : target.files) files += (files.empty() ? "" : ", ") + file;
+    out += std::format("| {} | {} | {} |\n", target.target, target.state, files);
+  }
+  return out;
+}
+
 double kilobytes(std::size_t bytes) { return static_cast<double>(bytes) / 1024; }
 
 }  // namespace
 
 std::string to_markdown(const Report& report) {
   std::string out = std::format(
-      "# {}\n\n{:.1f} million multiply-accumulates; {} operators imported, {} in INT8 after the passes, {} joining "
+      "# {}\n\n{} multiply-accumulates; {} operators imported, {} in INT8 after the passes, {} joining "
       "ones in float after them.\n"
       "{} calibration samples (sha256 {}), {} labelled ones for evaluation, {:.2f} standard deviations apart. "
-      "Only training (+qat) draws at random, from its seed.\n\n"
+      "Only training (+qat) draws at random, from its seed{}.\n\n"
       "| variant | float {} | INT8 simulated | INT8 on the engine | loss (points) | float weights KB | .tflite KB | "
       "engine memory KB | p50 ms | p99 ms | outputs "
       "within 1 step | least SQNR dB (tensor) |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-      report.model, static_cast<double>(report.mac_count) / 1e6, report.imported_ops, report.body_ops, report.tail_ops,
+      report.model, count_text(report.mac_count), report.imported_ops, report.body_ops, report.tail_ops,
       report.calibration_samples, report.calibration_sha256.substr(0, 12), report.evaluation_samples, report.distance,
-      report.metric);
+      report.training_seed ? std::format(" {}", *report.training_seed) : std::string(), report.metric);
   for (const auto& v : report.variants) {
     out += std::format(
         "| {} | {:.4f} | {:.4f} | {:.4f} | {:.2f} | {:.0f} | {:.0f} | {:.0f} | {:.2f} | {:.2f} | {:.2f} % | {:.1f} "
@@ -35,28 +54,31 @@ std::string to_markdown(const Report& report) {
   }
   if (report.chosen >= 0) {
     const auto& chosen = report.variants[static_cast<std::size_t>(report.chosen)];
-    return out + std::format("\nChosen: {} ({})\n", chosen.name, chosen.file);
+    return out + std::format("\nChosen: {} ({})\n", chosen.name, chosen.file) + targets_text(report);
   }
   out += "\nNone is within the budget:\n";
   for (const auto& v : report.variants) {
     for (const auto& miss : v.misses) out += std::format("- {}: {}\n", v.name, miss);
   }
-  return out;
+  return out + targets_text(report);
 }
 
 std::string to_json(const Report& report) {
   const nlohmann::json chosen = report.chosen < 0
                                     ? nlohmann::json()
                                     : nlohmann::json(report.variants[static_cast<std::size_t>(report.chosen)].name);
-  nlohmann::json json{{"model", report.model},
-                      {"metric", report.metric},
-                      {"calibration_sha256", report.calibration_sha256},
-                      {"mac_count", report.mac_count},
-                      {"calibration_samples", report.calibration_samples},
-                      {"evaluation_samples", report.evaluation_samples},
-                      {"domain_distance", report.distance},
-                      {"chosen", chosen},
-                      {"variants", nlohmann::json::array()}};
+  nlohmann::json json{
+      {"model", report.model},
+      {"metric", report.metric},
+      {"calibration_sha256", report.calibration_sha256},
+      {"mac_count", report.mac_count},
+      {"calibration_samples", report.calibration_samples},
+      {"evaluation_samples", report.evaluation_samples},
+      {"domain_distance", report.distance},
+      {"chosen", chosen},
+      {"training_seed", report.training_seed ? nlohmann::json(*report.training_seed) : nlohmann::json()},
+      {"targets", nlohmann::json::array()},
+      {"variants", nlohmann::json::array()}};
   for (const auto& v : report.variants) {
     json["variants"].push_back({{"name", v.name},
                                 {"file", v.file},
@@ -73,6 +95,8 @@ std::string to_json(const Report& report) {
                                 {"least_sqnr_db", v.least_sqnr_db},
                                 {"least_sqnr_tensor", v.least_sqnr_tensor}});
   }
+  for (const auto& target : report.targets)
+    json["targets"].push_back({{"target", target.target}, {"state", target.state}, {"files", target.files}});
   return json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "optimizer/emit/targets.h"
 #include "optimizer/ir/graph.h"
 #include "optimizer/quantize/ptq.h"
 #include "optimizer/report/task.h"
@@ -44,6 +46,8 @@ struct Report {
   double distance = 0;  ///< domain_distance()
   std::vector<Variant> variants;
   int chosen = -1;  ///< index into variants; -1: none is within the budget
+  std::vector<emit::TargetStatus> targets{};
+  std::optional<std::uint64_t> training_seed{};  ///< of quantisation-aware training, where it was asked for
 };
 [[nodiscard]] std::string to_markdown(const Report& report);
 [[nodiscard]] std::string to_json(const Report& report);
