@@ -42,6 +42,8 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--target", arguments.target,
                  "folders for these targets, with what the vendor's tools need: all, or some of "
                  "cpu-int8,tensorrt,hailo8,rk3588 (cpu-int8)");
+  app.add_flag("--profile", options.profile,
+               "layer by layer: time on the engine, work, bytes, noise; as a table and a page beside the report");
   app.add_option("--task", arguments.task, "classify or ssd")->check(CLI::IsMember({"classify", "ssd"}));
   app.add_option("--priors", options.task.priors, "ssd: .npy with the prior boxes");
   app.add_option("--order", arguments.order, "channels of pictures: bgr or rgb")->check(CLI::IsMember({"bgr", "rgb"}));

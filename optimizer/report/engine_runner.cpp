@@ -9,16 +9,9 @@
 
 namespace wayside::optimizer {
 
-base::Result<EngineRunner> EngineRunner::load(const std::filesystem::path& file) {
-  EngineRunner runner;
-  runner.engine_ = accel::make_cpu_accelerator();
-  WAYSIDE_TRY(runner.session_, runner.engine_->load(file, {}));
-  return runner;
-}
-
-base::Result<void> EngineRunner::fill(const ir::Values& input) {
-  const auto& q = session_->inputs()[0].quantization;
-  const auto bytes = session_->input(0);
+base::Result<void> fill_input(accel::Session& session, const ir::Values& input) {
+  const auto& q = session.inputs()[0].quantization;
+  const auto bytes = session.input(0);
   if (bytes.size() != input.size())
     return base::fail(base::Code::invalid_argument,
                       std::format("a sample has {} values, the model takes {}", input.size(), bytes.size()));
@@ -29,11 +22,16 @@ base::Result<void> EngineRunner::fill(const ir::Values& input) {
   return {};
 }
 
+base::Result<EngineRunner> EngineRunner::load(const std::filesystem::path& file) {
+  EngineRunner runner;
+  runner.engine_ = accel::make_cpu_accelerator();
+  WAYSIDE_TRY(runner.session_, runner.engine_->load(file, {}));
+  return runner;
+}
+
 base::Result<std::vector<ir::Values>> EngineRunner::run(const ir::Values& input) {
-  WAYSIDE_CHECK(fill(input));
-  const auto started = std::chrono::steady_clock::now();
-  WAYSIDE_CHECK(session_->run());
-  times_ms_.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count());
+  WAYSIDE_CHECK(fill_input(*session_, input));
+  WAYSIDE_CHECK(times_.run(*session_));
   std::vector<ir::Values> out;
   for (std::size_t i = 0; i < session_->outputs().size(); ++i) {
     const auto& q = session_->outputs()[i].quantization;
@@ -48,7 +46,7 @@ base::Result<std::vector<ir::Values>> EngineRunner::run(const ir::Values& input)
 base::Result<EngineRunner::GoldenSet> EngineRunner::golden_set(const std::vector<ir::Values>& samples) {
   GoldenSet out;
   for (const auto& sample : samples) {
-    WAYSIDE_CHECK(fill(sample));
+    WAYSIDE_CHECK(fill_input(*session_, sample));
     const auto input = session_->input(0);
     out.inputs.insert(out.inputs.end(), input.begin(), input.end());
     WAYSIDE_CHECK(session_->run());
@@ -62,9 +60,7 @@ base::Result<EngineRunner::GoldenSet> EngineRunner::golden_set(const std::vector
 }
 
 double EngineRunner::percentile_ms(double share) const {
-  std::vector<double> sorted = times_ms_;
-  std::ranges::sort(sorted);
-  return sorted.empty() ? 0 : sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+  return std::chrono::duration<double, std::milli>(times_.percentile(share)).count();
 }
 
 }  // namespace wayside::optimizer

@@ -10,8 +10,12 @@
 #include "accel/accelerator.h"
 #include "base/result.h"
 #include "optimizer/ir/interpreter.h"
+#include "optimizer/run_times.h"
 
 namespace wayside::optimizer {
+
+/// Rounds a sample into input 0. Errors: invalid_argument (another size).
+base::Result<void> fill_input(accel::Session& session, const ir::Values& input);
 
 class EngineRunner {
  public:
@@ -33,11 +37,9 @@ class EngineRunner {
   [[nodiscard]] const accel::Session& session() const { return *session_; }
 
  private:
-  base::Result<void> fill(const ir::Values& input);
-
   std::unique_ptr<accel::Accelerator> engine_;
   std::unique_ptr<accel::Session> session_;
-  std::vector<double> times_ms_;
+  RunTimes times_;
 };
 
 }  // namespace wayside::optimizer

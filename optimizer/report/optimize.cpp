@@ -2,11 +2,13 @@
 // The accuracy-aware loop.
 #include "optimizer/report/optimize.h"
 
+#include <algorithm>
 #include <format>
 #include <system_error>
 #include <utility>
 
 #include "optimizer/import/onnx_import.h"
+#include "optimizer/report/profile.h"
 #include "optimizer/tflite/writer.h"
 #include "ota/store/digest.h"
 
@@ -143,6 +145,20 @@ Result<void> emit_targets(const Work& work, const Kept& kept, Report& report) {
   return {};
 }
 
+Result<void> write_profile(const Work& work, const Kept& kept, Report& report) {
+  constexpr std::size_t kSamples = 8;
+  std::vector<ir::Values> samples;
+  for (std::size_t i = 0; i < std::min(kSamples, work.evaluation.size()); ++i)
+    samples.push_back(work.evaluation[i].input);
+  const Variant& variant = report.variants[kept.variant];
+  const auto name = std::format("{}.{}", report.model, variant.name);
+  WAYSIDE_TRY(const auto measured, profile(name, work.options.out / variant.file, kept.quantized, samples));
+  WAYSIDE_CHECK(write_text(work.options.out / (name + ".profile.txt"), to_text(measured)));
+  WAYSIDE_CHECK(write_text(work.options.out / (name + ".profile.html"), to_html(measured)));
+  report.bottlenecks = bottlenecks(measured);
+  return {};
+}
+
 }  // namespace
 
 std::string name_of(const PtqOptions& chain) {
@@ -204,6 +220,7 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
   Kept kept;
   WAYSIDE_CHECK(measure_chains(work, report, kept));
   if (!report.variants.empty()) WAYSIDE_CHECK(emit_targets(work, kept, report));
+  if (!report.variants.empty() && options.profile) WAYSIDE_CHECK(write_profile(work, kept, report));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".md"), to_markdown(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".json"), to_json(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".svg"), to_svg(report)));

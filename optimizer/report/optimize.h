@@ -34,6 +34,7 @@ struct OptimizeOptions {
   bool any_domain = false;  ///< calibrates although the two sets are of different kinds
   /// Folders in OUT/NAME.targets, made of the chosen variant; of the most accurate one when none is within the budget.
   std::vector<emit::Target> targets;
+  bool profile = false;    ///< also NAME.CHAIN.profile.txt and .html, of the same variant as the targets
   PackageOptions package;  ///< written when its `out` is named and a variant is within the budget
 };
 

@@ -16,10 +16,11 @@ std::string count_text(std::uint64_t count) {
   return count < 1000 ? std::format("{}", count) : std::format("{} {:03}", count / 1000, count % 1000);
 }
 
-std::string targets_text(const Report& report) {
-  if (report.targets.empty()) return "";
-  std::string out =
-      std::format("\nTargets, in `{}.targets`:\n\n| target | state | files |\n|---|---|---|\n", report.model);
+std::string appendix(const Report& report) {
+  std::string out;
+  for (const auto& sentence : report.bottlenecks) out += (out.empty() ? "\nBottlenecks:\n- " : "- ") + sentence + "\n";
+  if (report.targets.empty()) return out;
+  out += std::format("\nTargets, in `{}.targets`:\n\n| target | state | files |\n|---|---|---|\n", report.model);
   for (const auto& target : report.targets) {
     std::string files;
     for (const auto& file : target.files) files += (files.empty() ? "" : ", ") + file;
@@ -54,13 +55,13 @@ std::string to_markdown(const Report& report) {
   }
   if (report.chosen >= 0) {
     const auto& chosen = report.variants[static_cast<std::size_t>(report.chosen)];
-    return out + std::format("\nChosen: {} ({})\n", chosen.name, chosen.file) + targets_text(report);
+    return out + std::format("\nChosen: {} ({})\n", chosen.name, chosen.file) + appendix(report);
   }
   out += "\nNone is within the budget:\n";
   for (const auto& v : report.variants) {
     for (const auto& miss : v.misses) out += std::format("- {}: {}\n", v.name, miss);
   }
-  return out + targets_text(report);
+  return out + appendix(report);
 }
 
 std::string to_json(const Report& report) {

@@ -47,6 +47,7 @@ struct Report {
   std::vector<Variant> variants;
   int chosen = -1;  ///< index into variants; -1: none is within the budget
   std::vector<emit::TargetStatus> targets{};
+  std::vector<std::string> bottlenecks{};        ///< where a profile was asked for
   std::optional<std::uint64_t> training_seed{};  ///< of quantisation-aware training, where it was asked for
 };
 [[nodiscard]] std::string to_markdown(const Report& report);

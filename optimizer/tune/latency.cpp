@@ -9,11 +9,11 @@
 #include <filesystem>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "accel/accelerator.h"
 #include "optimizer/passes/passes.h"
 #include "optimizer/quantize/minmax.h"
+#include "optimizer/run_times.h"
 #include "optimizer/tflite/writer.h"
 
 namespace wayside::optimizer {
@@ -63,17 +63,13 @@ base::Result<Latency> measure_on_cpu(const ir::Graph& graph, const LatencyOption
   WAYSIDE_CHECK(save_file(file.path(), bytes));
   WAYSIDE_TRY(const auto session,
               accel::make_cpu_accelerator()->load(file.path(), {.thread_count = options.thread_count}));
-  using Clock = std::chrono::steady_clock;
-  std::vector<std::chrono::nanoseconds> times;
+  RunTimes times, warmup;
   for (std::size_t i = 0; i < options.warmup_runs + std::max<std::size_t>(options.runs, 1); ++i) {
     std::ranges::fill(session->input(0), std::byte{0});
-    const auto start = Clock::now();
-    WAYSIDE_CHECK(session->run());
-    if (i >= options.warmup_runs) times.push_back(Clock::now() - start);
+    WAYSIDE_CHECK((i < options.warmup_runs ? warmup : times).run(*session));
   }
-  std::ranges::sort(times);
-  return Latency{.median = times[times.size() / 2],
-                 .p99 = times[(times.size() - 1) * 99 / 100],
+  return Latency{.median = times.percentile(0.5),
+                 .p99 = times.percentile(0.99),
                  .file_bytes = bytes.size(),
                  .arena_bytes = session->info().arena_bytes};
 }

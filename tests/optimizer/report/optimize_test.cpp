@@ -64,6 +64,8 @@ TEST_F(Optimize, MeasuresAndReports) {
   EXPECT_EQ(nlohmann::json::parse(json)["chosen"], variant.name);
   EXPECT_TRUE(fs::exists(options.out / "action_lzq_under_scene.md"));
   EXPECT_TRUE(fs::exists(options.out / "action_lzq_under_scene.svg"));
+  EXPECT_NE(to_markdown(*report).find("13 888 multiply-accumulates"), std::string::npos) << to_markdown(*report);
+  EXPECT_EQ(nlohmann::json::parse(to_json(*report))["training_seed"], nullptr);
   const auto again = optimize(options, go_on);
   ASSERT_TRUE(again);
   EXPECT_EQ(again->variants[0].engine_score, variant.engine_score);
@@ -116,12 +118,30 @@ TEST_F(Optimize, TrainsTheBestChain) {
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_GT(first, 0.5) << "goes on where it was stopped";
   ASSERT_EQ(report->variants.size(), 2U);
+  EXPECT_EQ(nlohmann::json::parse(to_json(*report))["training_seed"], options.training->seed);
   const Variant &before = report->variants[0], &after = report->variants[1];
   EXPECT_EQ(after.name, before.name + "+qat-60");
   EXPECT_NEAR(after.engine_score, after.simulated_score, 0.002);
   EXPECT_GT(after.engine_score, after.float_score - 0.02);
   EXPECT_GT(after.agreement, 0.95);
   EXPECT_EQ(fs::file_size(options.out / after.file), after.bytes);
+}
+
+TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
+  options.targets = *emit::parse_targets("all");
+  options.profile = true;
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->targets.size(), 4U);
+  for (const auto& target : report->targets) {
+    for (const auto& file : target.files)
+      EXPECT_TRUE(fs::exists(options.out / "action_lzq_under_scene.targets" / file)) << file;
+  }
+  const auto markdown = to_markdown(*report);
+  EXPECT_NE(markdown.find("| rk3588 | compile.py is to be run"), std::string::npos) << markdown;
+  EXPECT_NE(markdown.find("Bottlenecks:"), std::string::npos) << markdown;
+  EXPECT_EQ(nlohmann::json::parse(to_json(*report))["targets"].size(), 4U);
+  EXPECT_GT(fs::file_size(options.out / "action_lzq_under_scene.mse+equalised+bias.profile.html"), 1000U);
 }
 
 TEST_F(Optimize, StopsWhenAsked) {
