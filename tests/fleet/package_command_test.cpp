@@ -54,6 +54,43 @@ struct PackageCommandTest : testing::Test {
   }
 };
 
+TEST_F(PackageCommandTest, a_compiled_model_becomes_the_first_variant) {
+  make_signed();
+  std::ofstream(folder / "street.hef") << "\x01HEF and what follows";
+  std::ofstream(folder / "street.rknn") << "RKNN and what follows";
+  good("package add street.wmp --accelerator hailo8 --file street.hef --requires 'hailort=>=4.20 <5' --p99-us 20000");
+  refused("package verify street.wmp --root root.1.json", "no_signatures");
+  good("package sign street.wmp --key p1.key.pem --key p2.key.pem");
+  const auto [chosen, status] = run(
+      "package verify street.wmp --root root.1.json --board host --runtime hailo8:hailort=4.23.0 --runtime cpu-int8");
+  EXPECT_EQ(status, 0);
+  EXPECT_NE(chosen.find("variant hailo8"), std::string::npos) << chosen;
+  const auto [fallback, other] = run("package verify street.wmp --root root.1.json --board host --runtime cpu-int8");
+  EXPECT_NE(fallback.find("variant cpu"), std::string::npos) << fallback;
+  // The same again with another file replaces it: nothing of the old one stays.
+  std::ofstream(folder / "newer.hef") << "\x01HEF of another release";
+  good("package add street.wmp --accelerator hailo8 --file newer.hef --requires 'hailort=>=4.20 <5'");
+  const auto shown = nlohmann::json::parse(run("package show street.wmp --json").first);
+  EXPECT_EQ(shown["manifest"]["variants"].size(), 2U);
+  EXPECT_EQ(shown["manifest"]["files"].size(), 4U);
+}
+
+TEST_F(PackageCommandTest, a_file_of_another_tool_is_no_compiled_model) {
+  make_signed();
+  std::ofstream(folder / "street.rknn") << "RKNN and what follows";
+  std::ofstream(folder / "short.hef") << "\x01HE";
+  std::ofstream(folder / "street.engine") << "ptrt and what follows";
+  refused("package add street.wmp --accelerator hailo8 --file street.rknn", "not a Hailo executable (.hef)");
+  refused("package add street.wmp --accelerator hailo8 --file short.hef", "not a Hailo executable (.hef)");
+  refused("package add street.wmp --accelerator tensorrt --file street.rknn", "not a TensorRT engine");
+  refused("package add street.wmp --accelerator tensorrt --compile --file street.engine", "not a .onnx file");
+  refused("package add street.wmp --accelerator rk3588 --file street.rknn --requires librknnrt", "bad_requirement");
+  refused("package add street.wmp --accelerator rk3588 --file absent.rknn", "absent.rknn");
+  good("package verify street.wmp --root root.1.json");  // untouched by all of them
+  good("package add street.wmp --accelerator rk3588 --file street.rknn --requires 'librknnrt=>=1.6'");
+  good("package add street.wmp --accelerator tensorrt --file street.engine --requires 'tensorrt=>=8.2 <8.3'");
+}
+
 TEST_F(PackageCommandTest, a_firmware_is_a_package_of_its_own_type) {
   make_signed();
   std::ofstream(folder / "os.raucb") << "a bundle";
