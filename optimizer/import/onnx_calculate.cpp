@@ -162,6 +162,8 @@ Answer calculate(const Node& node, const Inputs& in, int) {
   if (node.op == "Shape") {
     return list({in[0]->shape.begin(), in[0]->shape.end()});
   }
+  if (node.op == "QuantizeLinear") return quantize_constant(node, in);
+  if (node.op == "DequantizeLinear") return dequantize_constant(node, in);
   if (in[0]->size() > kMostNumbers) return std::nullopt;
   const bool two = in.size() == 2 && in[1] != nullptr;
   if (two && (node.op == "Add" || node.op == "Sub" || node.op == "Mul" || node.op == "Div"))
@@ -196,9 +198,9 @@ std::string_view nearest_form(std::string_view op) {
       {"ThresholdedRelu", "Relu"},
       {"ReduceMax", "GlobalMaxPool"},
       {"Einsum", "MatMul with a constant"},
-      {"QLinearConv", "the float model"},
-      {"QuantizeLinear", "the float model; the optimiser quantises"},
-      {"DequantizeLinear", "the float model; the optimiser quantises"},
+      {"QLinearConv", "Conv between DequantizeLinear and QuantizeLinear (QDQ), or the float model"},
+      {"QLinearMatMul", "MatMul between DequantizeLinear and QuantizeLinear (QDQ), or the float model"},
+      {"DynamicQuantizeLinear", "QuantizeLinear with constants, or the float model"},
       {"ConvInteger", "the float model"},
   };
   const auto* found = std::ranges::find(kNearest, op, &Entry::op);

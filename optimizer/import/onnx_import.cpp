@@ -73,7 +73,7 @@ int stored_axis(int axis, std::size_t rank) {
 }
 
 Handler find_handler(std::string_view op) {
-  for (const auto handlers : {layer_handlers(), elementwise_handlers(), movement_handlers()}) {
+  for (const auto handlers : {layer_handlers(), elementwise_handlers(), movement_handlers(), quantized_handlers()}) {
     const auto* found = std::ranges::find(handlers.begin(), handlers.end(), op, &HandlerEntry::op).base();
     if (found != handlers.data() + handlers.size()) return found->handler;
   }
@@ -211,6 +211,7 @@ Result<ir::Graph> Importer::run() {
     if (found == values_.end())
       return fail(Code::corrupt, std::format("output \"{}\" is not produced", printable(name)));
     WAYSIDE_TRY(const TensorId id, stored(found->second, name));
+    if (!std::ranges::contains(assembler_.graph().inputs, id)) assembler_.graph().tensors[id].name = name;
     assembler_.output(id);
   }
   return assembler_.take();

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "optimizer/import/onnx_model.h"
+#include "optimizer/import/stated_range.h"
 #include "optimizer/ir/assembler.h"
 
 namespace wayside::optimizer::onnx_import {
@@ -49,6 +50,9 @@ class Importer {
   base::Result<void> define(const Node& node, ir::TensorId tensor, std::size_t output = 0);
   base::Result<void> define_plain(const Node& node, ir::TensorId tensor, std::size_t output = 0);
   base::Result<void> define(const Node& node, Literal literal);
+  /// The node's output is another name for this value.
+  base::Result<void> define_same(const Node& node, Value value) { return bind(node.outputs[0], std::move(value)); }
+  base::Result<ir::TensorId> state(ir::TensorId id, StatedRange range) { return state_range(assembler_, id, range); }
   [[nodiscard]] const Shape& shape(ir::TensorId id) const { return assembler_.shape(id); }
   ir::TensorId constant(const std::string& name, Shape shape, std::vector<float> values) {
     return assembler_.constant(name, std::move(shape), std::move(values));
@@ -81,6 +85,10 @@ struct HandlerEntry {
 [[nodiscard]] std::span<const HandlerEntry> layer_handlers();
 [[nodiscard]] std::span<const HandlerEntry> elementwise_handlers();
 [[nodiscard]] std::span<const HandlerEntry> movement_handlers();
+[[nodiscard]] std::span<const HandlerEntry> quantized_handlers();
+/// QuantizeLinear and DequantizeLinear of constants.
+[[nodiscard]] base::Result<Literal> quantize_constant(const Node& node, const std::vector<const Literal*>& in);
+[[nodiscard]] base::Result<Literal> dequantize_constant(const Node& node, const std::vector<const Literal*>& in);
 
 /// "nearest supported form" errors. `what` says what is supported.
 [[nodiscard]] std::unexpected<base::Error> unsupported(std::string what);

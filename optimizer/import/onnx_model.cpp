@@ -87,13 +87,17 @@ Result<Literal> read_literal(const Proto& proto) {
       break;
     case Proto::INT64: fits = unpack<std::int64_t>(raw, proto.int64_data(), count, literal.wholes); break;
     case Proto::INT32: fits = unpack<std::int32_t>(raw, proto.int32_data(), count, literal.wholes); break;
-    case Proto::INT8: fits = unpack<std::int8_t>(raw, proto.int32_data(), count, literal.wholes); break;
+    case Proto::INT8:
+      literal.least = std::numeric_limits<std::int8_t>::min();
+      fits = unpack<std::int8_t>(raw, proto.int32_data(), count, literal.wholes);
+      break;
     case Proto::UINT8:
     case Proto::BOOL: fits = unpack<std::uint8_t>(raw, proto.int32_data(), count, literal.wholes); break;
     default:
-      return fail(Code::unsupported,
-                  std::format("constant \"{}\" has the element type {}; float32, int32 and int64 are supported",
-                              printable(proto.name()), proto.data_type()));
+      return fail(
+          Code::unsupported,
+          std::format("constant \"{}\" has the element type {}; float32, int8, uint8, int32 and int64 are supported",
+                      printable(proto.name()), proto.data_type()));
   }
   if (!fits)
     return fail(Code::corrupt, std::format("constant \"{}\" has not {} values", printable(proto.name()), count));

@@ -23,6 +23,7 @@ struct Literal {
   bool whole = false;
   std::vector<float> floats;
   std::vector<std::int64_t> wholes;
+  std::int64_t least = 0;  ///< of 8-bit numbers: the least that the type has
   [[nodiscard]] std::size_t size() const { return whole ? wholes.size() : floats.size(); }
 };
 

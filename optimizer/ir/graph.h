@@ -65,6 +65,7 @@ struct Tensor {
   std::string name;
   Shape shape{};
   std::vector<float> constant{};  ///< contents, row by row; empty: computed at run time
+  float low = 0, high = 0;        ///< the range that an imported quantised file states; equal: none
 };
 
 /// Where a convolution or pool reads: rows and columns of zero points around the picture (pools: of nothing).
