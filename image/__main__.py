@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from image import bundle, definition, disk, sbom, slots, tree, verify
+from image import bundle, definition, disk, loaders, sbom, slots, tree, vendor, verify
 from image.definition import ImageError
 from image.tree import run
 
@@ -17,7 +17,8 @@ LIMIT_BYTES = 150_000_000
 
 def build(arguments):
     started = time.monotonic()
-    board = definition.load(arguments.board)
+    board = definition.load(arguments.board, with_vendor=arguments.vendor_debs is not None)
+    vendor_packages = vendor.select(board, arguments.vendor_debs) if board.with_vendor else []
     bundle.make_keys(arguments.keys)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for old in arguments.out.iterdir():
@@ -25,17 +26,19 @@ def build(arguments):
     arguments.work.mkdir(parents=True)
     root = arguments.work / "root"
     root.mkdir()
-    packages = tree.make(board, arguments.pool, arguments.binaries, arguments.keys / bundle.CERTIFICATE, arguments.version, root)
+    packages = tree.make(board, arguments.pool, vendor_packages, arguments.binaries, arguments.keys / bundle.CERTIFICATE, arguments.version, root)
     loader = arguments.work / "loader"
-    for deb in arguments.pool.glob(f"{board.loader['package']}_*.deb"):
-        run("dpkg-deb", "--extract", deb, loader)
+    loader.mkdir()
+    for package in loaders.of(board).packages(board):
+        for deb in arguments.pool.glob(f"{package}_*.deb"):
+            run("dpkg-deb", "--extract", deb, loader)
     verity = slots.make(board, root, arguments.version, arguments.epoch, arguments.work)
     name = f"wayside-{board.board}-{arguments.version}"
     image = arguments.out / f"{name}.img"
     disk.make(board, loader, arguments.work, image)
     verify.check(board, image)
     run("bmaptool", "--quiet", "create", "-o", arguments.out / f"{name}.bmap", image)
-    uncompressed = slots.sha256_of(image)
+    uncompressed = tree.sha256_of(image)
     run("zstd", "-q", "-f", "-9", "-T2", image, "-o", arguments.out / f"{name}.img.zst")
     image.unlink()
     manifest = sbom.write(board, arguments.version, arguments.epoch, packages, root, verity, arguments.out, name)
@@ -52,6 +55,7 @@ def main():
     parser = argparse.ArgumentParser(prog="image")
     parser.add_argument("board")
     parser.add_argument("--describe", action="store_true", help="print what ./dev must fetch and build, and end")
+    parser.add_argument("--vendor-debs", type=Path, help="folder with the maker's kernel, firmware and modules")
     for name in ("--pool", "--binaries", "--out", "--work", "--keys"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--version")
@@ -59,8 +63,10 @@ def main():
     parser.add_argument("--result", type=Path)
     arguments = parser.parse_args()
     if arguments.describe:
-        board = definition.load(arguments.board)
-        print(board.architecture, board.preset, ",".join(board.fetched))
+        board = definition.load(arguments.board, with_vendor=arguments.vendor_debs is not None)
+        if board.with_vendor:
+            vendor.select(board, arguments.vendor_debs)  # mistakes are told before anything is fetched or built
+        print(board.architecture, board.preset, *board.sources, ",".join(board.fetched))
         return
     os.environ |= {"SOURCE_DATE_EPOCH": arguments.epoch, "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}
     os.umask(0o022)

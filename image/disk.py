@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole disk: GPT, EFI partition with GRUB, slot A filled and slot B empty, config partition, the beginning of data."""
+"""The whole disk: GPT, the partition that the boot loader begins on, slot A filled and slot B empty, config partition, the beginning of data."""
 import uuid
 
+from image import loaders
 from image.definition import FOLDER
-from image.slots import MEBIBYTE, make_fat, sha256_of
-from image.tree import run
+from image.slots import MEBIBYTE, make_fat
+from image.tree import run, sha256_of
 
 TYPES = {
     "esp": "C12A7328-F81F-11D2-BA4B-00A0C93EC93B",
@@ -13,23 +14,8 @@ TYPES = {
     "config": "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7",  # any laptop shows it
     "data": "0FC63DAF-8483-4772-8E79-3D69D8477DE4",
 }
-# Order and labels are an interface: grub.cfg counts on the numbers, the initrd on the labels.
+# Order and labels are an interface: the boot loaders count on the numbers, the initrd on the labels.
 LAYOUT = (("esp", "esp"), ("boot-a", "boot"), ("boot-b", "boot"), ("root-a", "root"), ("root-b", "root"), ("config", "config"), ("data", "data"))
-MODULES = ("boot configfile echo eval fat hashsum gcry_sha256 linux loadenv normal part_gpt probe reboot regexp search search_fs_file sleep "
-           "test all_video efi_gop minicmd").split()
-
-
-def make_esp(definition, tree_of_loader, seed, work):
-    loader = work / "loader.efi"
-    modules = tree_of_loader / "usr/lib/grub" / definition.loader["target"]
-    run("grub-mkimage", "-O", definition.loader["target"], "-d", modules, "-p", "/grub", "-o", loader,
-        *(name for name in MODULES if (modules / f"{name}.mod").exists()))
-    environment = work / "grubenv"
-    environment.unlink(missing_ok=True)
-    run("grub-editenv", environment, "create")
-    run("grub-editenv", environment, "set", "ORDER=A B", "A_OK=1", "A_TRY=0", "B_OK=0", "B_TRY=0", "EXTRA=")
-    make_fat(work / "esp.img", definition.partitions["esp"], "EFI", seed,
-             {definition.loader["file"]: loader, "grub/grub.cfg": FOLDER / "loader/grub.cfg", "grub/grubenv": environment})
 
 
 def copy_sparse(source, image, offset):
@@ -42,10 +28,11 @@ def copy_sparse(source, image, offset):
             offset += len(chunk)
 
 
-def make(definition, tree_of_loader, work, target):
+def make(definition, unpacked, work, target):
     """Writes the disk image; needs work/root.img and work/boot.img. Ids follow from the contents."""
     seed = sha256_of(work / "boot.img")  # has the root hash in it, so it stands for both
-    make_esp(definition, tree_of_loader, seed[8:], work)
+    loader = loaders.of(definition)
+    loader.first_partition(definition, unpacked, work, seed[8:])
     make_fat(work / "config.img", definition.partitions["config"], "WAYSIDE", seed[16:],
              {path.name: path for path in sorted((FOLDER / "config").iterdir())})
     contents = {"esp": "esp.img", "boot-a": "boot.img", "root-a": "root.img", "config": "config.img"}
@@ -54,7 +41,7 @@ def make(definition, tree_of_loader, work, target):
     for name, kind in LAYOUT:
         size = definition.partitions[kind]
         identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{seed} {name}")
-        lines.append(f"start={offset * 2048}, size={size * 2048}, type={TYPES[kind]}, uuid={identity}, name={name}")
+        lines.append(f"start={offset * 2048}, size={size * 2048}, type={loader.TYPES.get(kind, TYPES[kind])}, uuid={identity}, name={name}")
         if name in contents:
             placed.append((work / contents[name], offset * MEBIBYTE))
         offset += size

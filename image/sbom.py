@@ -5,8 +5,7 @@ import json
 from collections import defaultdict
 from urllib.parse import quote
 
-from image.slots import sha256_of
-from image.tree import run
+from image.tree import run, sha256_of
 
 
 def spdx(definition, version, epoch, packages):
@@ -19,9 +18,10 @@ def spdx(definition, version, epoch, packages):
         relations.append({"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": identity})
     add("SPDXRef-wayside", name="wayside", versionInfo=version, licenseDeclared="Apache-2.0", supplier="NOASSERTION")
     for package in packages:
-        purl = f"pkg:deb/debian/{quote(package['name'])}@{quote(package['version'], safe='.-~')}?arch={package['architecture']}"
+        vendor = package.get("supplier") == "vendor"
+        purl = f"pkg:deb/{'vendor' if vendor else 'debian'}/{quote(package['name'])}@{quote(package['version'], safe='.-~')}?arch={package['architecture']}"
         add(f"SPDXRef-deb-{package['name'].replace('+', '-')}", name=package["name"], versionInfo=package["version"],
-            licenseDeclared="NOASSERTION", supplier="Organization: Debian",
+            licenseDeclared="NOASSERTION", supplier="NOASSERTION" if vendor else "Organization: Debian",
             checksums=[{"algorithm": "SHA256", "checksumValue": sha256_of(package["file"])}],
             externalRefs=[{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}])
     # The name space is unique by the contents: the versions of all packages.
@@ -36,7 +36,7 @@ def sizes(tree, packages):
     for package in packages:
         for line in run("dpkg-deb", "--contents", package["file"]).splitlines():
             if line.startswith("-"):
-                path = tree / line.split(maxsplit=5)[5].removeprefix("./")
+                path = tree / line.split(maxsplit=5)[5].removeprefix("./")  # /lib is a link to usr/lib here
                 if path.is_file():
                     found[package["name"]] += path.stat().st_size
     return dict(sorted(found.items(), key=lambda item: -item[1]))
@@ -50,7 +50,9 @@ def write(definition, version, epoch, packages, tree, verity, out, name):
     manifest = {
         "board": definition.board, "version": version, "architecture": definition.architecture, "compatible": definition.compatible,
         "source_date_epoch": int(epoch), "verity": verity, "partitions_mib": definition.partitions, "files": files,
-        "packages": [{"name": p["name"], "version": p["version"], "bytes_in_image": left.get(p["name"], 0)} for p in packages],
+        "packages": [{"name": p["name"], "version": p["version"], "bytes_in_image": left.get(p["name"], 0),
+                      **({"vendor": p["wanted"]["kind"]} if p.get("supplier") == "vendor" else {})} for p in packages],
+        "kernel": "vendor" if definition.with_vendor else "debian",
     }
     (out / f"{name}.manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The contents of one slot: root.img (squashfs, then its hash tree) and boot.img (FAT: kernel, initrd, what GRUB must know)."""
+"""The contents of one slot: root.img (squashfs, then its hash tree) and boot.img (FAT: kernel, initrd, what the boot loader must know)."""
 import hashlib
 import os
 import re
 import shutil
 import uuid
 
-from image import initrd
+from image import initrd, loaders
 from image.definition import ImageError
-from image.tree import kernel_release, run
+from image.tree import kernel_release, run, sha256_of
 
 MEBIBYTE = 1 << 20
 BLOCK = 4096
-
-
-def sha256_of(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def make_fat(target, size_mib, label, seed, files):
@@ -69,10 +64,7 @@ def make(definition, tree, version, epoch, work):
     if (work / "root.img").stat().st_size > definition.partitions["root"] * MEBIBYTE:
         raise ImageError(f"the root file system has {(work / 'root.img').stat().st_size >> 20} MiB, its partition "
                          f"{definition.partitions['root']}: remove packages, or raise partitions.root (never on devices in the field)")
-    arguments = " ".join([*(f"console={console}" for console in definition.console), "quiet"])
-    (stage / "slot.cfg").write_text(f'set verity="{verity}"\nset version="{version}"\nset arguments="{arguments}"\n')
-    names = ("initrd", "slot.cfg", "vmlinuz")
-    (stage / "sums").write_text("".join(f"{sha256_of(stage / name)}  /{name}\n" for name in names))
-    make_fat(work / "boot.img", definition.partitions["boot"], "BOOT", sha256_of(stage / "sums"),
-             {name: stage / name for name in (*names, "sums")})
+    files = loaders.of(definition).slot_files(definition, tree, stage, verity, version)
+    seed = hashlib.sha256("".join(f"{name} {sha256_of(path)}\n" for name, path in sorted(files.items())).encode()).hexdigest()
+    make_fat(work / "boot.img", definition.partitions["boot"], "BOOT", seed, files)
     return verity

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root file system as a folder: packages unpacked (no maintainer script runs), pruned, overlaid, set up offline."""
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
 
+from image import loaders
 from image.definition import FOLDER, ImageError
 
 PROJECT = FOLDER.parent
@@ -24,6 +26,11 @@ def run(*command, **options):
         lines = [line for line in done.stderr.splitlines() if line.strip()] or done.stdout.splitlines() or ["no message"]
         raise ImageError(f"{command[0]} failed ({done.returncode}): {lines[-1]}")
     return done.stdout
+
+
+def sha256_of(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(path):
@@ -50,7 +57,7 @@ def unpack(pool, without, tree):
 def kernel_release(tree):
     kernels = sorted((tree / "boot").glob("vmlinuz-*"))
     if len(kernels) != 1:
-        raise ImageError(f"the packages hold {len(kernels)} kernels, one is needed: 'kernel' of the board's definition")
+        raise ImageError(f"the packages hold {len(kernels)} kernels, one is needed: 'kernels' of the board's definition")
     return kernels[0].name.removeprefix("vmlinuz-")
 
 
@@ -149,24 +156,26 @@ device=/dev/wayside/boot-{letter.lower()}
 type=raw
 parent=rootfs.{number}
 """ for number, letter in enumerate("AB"))
+    system, handlers = loaders.of(definition).rauc(definition)
     (tree / "etc/rauc/system.conf").write_text(f"""[system]
 compatible={definition.compatible}
-bootloader=grub
-grubenv=/efi/grub/grubenv
-data-directory=/var/lib/rauc
+{system}data-directory=/var/lib/rauc
 bundle-formats=verity
 
 [keyring]
 path=/etc/rauc/keyring.pem
-{slots}""")
+{slots}{handlers}""")
     install(keyring, tree / "etc/rauc/keyring.pem", 0o644)
 
 
-def make(definition, pool, binaries, keyring, version, tree):
+def make(definition, pool, vendor_packages, binaries, keyring, version, tree):
     """Fills the empty folder `tree`; returns the packages in it."""
     packages = unpack(pool, set(definition.without_packages), tree)
+    from image import vendor  # which uses run() of this file
+    vendor.unpack(vendor_packages, tree, tree.parent)
     prune(definition, tree)
     add_project(tree, binaries, definition.architecture)
     set_up(definition, tree, version)
+    loaders.of(definition).install(definition, tree)
     rauc_config(definition, tree, keyring)
-    return packages
+    return packages + vendor_packages
