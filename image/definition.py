@@ -12,7 +12,8 @@ LISTS = ("packages", "without_packages", "without_paths", "with_paths", "busybox
          "initrd_programs", "without_modules")
 BOARD_KEYS = {"board": str, "architecture": str, "preset": str, "kernels": dict, "loader": dict, "console": list}
 # Besides Debian 13's "main": further components, and whether packages may be named NAME/trixie-backports.
-OPTIONAL_KEYS = {"components": list, "backports": bool}
+# device_trees: {name on the boot partition: path below the kernel's folder of device trees}.
+OPTIONAL_KEYS = {"components": list, "backports": bool, "device_trees": dict}
 VENDOR_KINDS = ("kernel", "modules", "firmware", "library")
 VENDOR_KEYS = {"kind", "package", "version", "holds", "from"}
 PARTITIONS = ("esp", "boot", "root", "config", "data")
@@ -39,6 +40,7 @@ class Definition:
     lists: dict
     components: list = field(default_factory=list)
     backports: bool = False
+    device_trees: dict = field(default_factory=dict)
     with_vendor: bool = False
 
     def __getattr__(self, name):
@@ -56,6 +58,11 @@ class Definition:
     def sources(self):
         """Where Debian's packages come from: components, and suites besides trixie."""
         return ",".join(["main", *self.components]), "trixie-backports" if self.backports else "-"
+
+    @property
+    def wifi(self):
+        """Boards that name iwd have Wi-Fi."""
+        return "iwd" in self.packages
 
     @property
     def compatible(self):

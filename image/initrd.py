@@ -5,12 +5,15 @@ import re
 import shutil
 from pathlib import Path
 
+from image import loaders
 from image.definition import FOLDER, ImageError
 from image.tree import kernel_release, run
 
 
 def module_order(tree, wanted):
-    """Files of the modules and of all that they need, in loading order (modules.dep lists dependencies last-needed first)."""
+    """Files of the modules and of all that they need, in loading order (modules.dep lists dependencies last-needed first).
+
+    A name with a question mark is taken where the kernel has it: kernels differ in what they call a driver and what is built in."""
     base = tree / "usr/lib/modules" / kernel_release(tree)
     def plain(path):
         return Path(path).name.split(".ko")[0].replace("-", "_")
@@ -20,8 +23,9 @@ def module_order(tree, wanted):
         needs[plain(module)] = [module, *dependencies.split()]
     built_in = {plain(line) for line in (base / "modules.builtin").read_text().splitlines()}
     order = []
-    for name in (name.replace("-", "_") for name in wanted):
-        if name in built_in:
+    for asked in wanted:
+        name = asked.rstrip("?").replace("-", "_")
+        if name in built_in or (name not in needs and asked.endswith("?")):
             continue
         if name not in needs:
             raise ImageError(f"'initrd_modules' names {name}, which kernel {base.name} does not have")
@@ -62,6 +66,8 @@ def make(definition, tree, folder, target):
         for library, path in libraries(program, tree).items():
             place = "lib64" if library.startswith("ld-linux-x86-64") else "lib"
             shutil.copy(path.resolve(), folder / place / library)
+    for name, path in loaders.of(definition).initrd_files(definition).items():
+        shutil.copy(path, folder / name)
     shutil.copy(FOLDER / "initrd/init", folder / "init")
     (folder / "init").chmod(0o755)
     run("bash", "-ec", """cd "$1"; find . -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -8,7 +8,7 @@ import uuid
 
 from image import initrd, loaders
 from image.definition import ImageError
-from image.tree import kernel_release, run, sha256_of
+from image.tree import kernel, kernel_release, run, sha256_of
 
 MEBIBYTE = 1 << 20
 BLOCK = 4096
@@ -52,19 +52,41 @@ def make_root(tree, target, epoch):
     return f"{blocks}:{blocks}:{found[1]}:{salt}"
 
 
+def device_trees(definition, tree, stage):
+    """Takes the board's device trees, and the overlays if the kernel has any, out of the tree; {name on the boot partition: file}."""
+    release = kernel_release(tree)
+    folders = [tree / name for name in (f"usr/lib/linux-image-{release}", f"usr/lib/modules/{release}/dtb") if (tree / name).is_dir()]
+    files = {}
+    for name, path in definition.device_trees.items():
+        source = next((folder / path for folder in folders if (folder / path).is_file()), None)
+        if source is None:
+            raise ImageError(f"kernel {release} has no device tree {path}, which 'device_trees' names: take another kernel")
+        shutil.copyfile(source, stage / name)
+        files[name] = stage / name
+    for folder in folders:
+        for overlay in sorted([*folder.glob("overlays/*.dtbo"), *folder.glob("overlays/overlay_map.dtb")]):
+            (stage / "overlays").mkdir(exist_ok=True)
+            shutil.copyfile(overlay, stage / "overlays" / overlay.name)
+            files[f"overlays/{overlay.name}"] = stage / "overlays" / overlay.name
+        if definition.device_trees:
+            shutil.rmtree(folder)
+    return files
+
+
 def make(definition, tree, version, epoch, work):
     """Makes work/root.img and work/boot.img; checks that they fit their partitions. The kernel goes from the tree into boot.img."""
     stage = work / "boot"
     (work / "initrd-tree").mkdir()
     stage.mkdir()
     initrd.make(definition, tree, work / "initrd-tree", stage / "initrd")
-    shutil.move(tree / "boot" / f"vmlinuz-{kernel_release(tree)}", stage / "vmlinuz")
+    trees = device_trees(definition, tree, stage)
+    shutil.move(kernel(tree), stage / "vmlinuz")
     (stage / "vmlinuz").chmod(0o644)
     verity = make_root(tree, work / "root.img", epoch)
     if (work / "root.img").stat().st_size > definition.partitions["root"] * MEBIBYTE:
         raise ImageError(f"the root file system has {(work / 'root.img').stat().st_size >> 20} MiB, its partition "
                          f"{definition.partitions['root']}: remove packages, or raise partitions.root (never on devices in the field)")
-    files = loaders.of(definition).slot_files(definition, tree, stage, verity, version)
+    files = {**trees, **loaders.of(definition).slot_files(definition, tree, stage, verity, version)}
     seed = hashlib.sha256("".join(f"{name} {sha256_of(path)}\n" for name, path in sorted(files.items())).encode()).hexdigest()
     make_fat(work / "boot.img", definition.partitions["boot"], "BOOT", seed, files)
     return verity

@@ -54,11 +54,17 @@ def unpack(pool, without, tree):
     return packages
 
 
-def kernel_release(tree):
-    kernels = sorted((tree / "boot").glob("vmlinuz-*"))
+def kernel(tree):
+    """The kernel's file: in /boot until Debian 13, beside its modules since."""
+    kernels = sorted([*(tree / "boot").glob("vmlinuz-*"), *tree.glob("usr/lib/modules/*/vmlinuz")])
     if len(kernels) != 1:
         raise ImageError(f"the packages hold {len(kernels)} kernels, one is needed: 'kernels' of the board's definition")
-    return kernels[0].name.removeprefix("vmlinuz-")
+    return kernels[0]
+
+
+def kernel_release(tree):
+    file = kernel(tree)
+    return file.parent.name if file.name == "vmlinuz" else file.name.removeprefix("vmlinuz-")
 
 
 def prune(definition, tree):
@@ -85,13 +91,13 @@ def install(source, target, mode):
 OBJCOPY = {"amd64": "x86_64-linux-gnu-objcopy", "arm64": "aarch64-linux-gnu-objcopy"}
 
 
-def add_project(tree, binaries, architecture):
+def add_project(definition, tree, binaries):
     """Our programs, the shipped model, the unit; then the overlay, which may change any of it."""
-    for program in ("agent/waysided", "agent/wayside-fetch", "agent/wayside-enroll"):
+    for program in ("agent/waysided", "agent/wayside-fetch", "agent/wayside-enroll", *(["agent/wayside-wifi"] if definition.wifi else [])):
         target = tree / "usr/bin" / Path(program).name
         install(binaries / program, target, 0o755)
         # The build id depends on the folder of the build; nothing else of the debug information is shipped either.
-        run(OBJCOPY[architecture], "--strip-all", "--remove-section=.note.gnu.build-id", target)
+        run(OBJCOPY[definition.architecture], "--strip-all", "--remove-section=.note.gnu.build-id", target)
     for model in ("street.tflite", "street.yaml"):
         install(PROJECT / "models/street" / model, tree / "usr/share/wayside/models" / model, 0o644)
     for unit in ("waysided.service", "wayside-restart.path"):
@@ -174,7 +180,7 @@ def make(definition, pool, vendor_packages, binaries, keyring, version, tree):
     from image import vendor  # which uses run() of this file
     vendor.unpack(vendor_packages, tree, tree.parent)
     prune(definition, tree)
-    add_project(tree, binaries, definition.architecture)
+    add_project(definition, tree, binaries)
     set_up(definition, tree, version)
     loaders.of(definition).install(definition, tree)
     rauc_config(definition, tree, keyring)
