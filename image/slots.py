@@ -8,7 +8,7 @@ import uuid
 
 from image import initrd, loaders
 from image.definition import ImageError
-from image.tree import kernel, kernel_release, run, sha256_of
+from image.tree import kernel, kernel_release, remove, run, sha256_of
 
 MEBIBYTE = 1 << 20
 BLOCK = 4096
@@ -68,8 +68,8 @@ def device_trees(definition, tree, stage):
             (stage / "overlays").mkdir(exist_ok=True)
             shutil.copyfile(overlay, stage / "overlays" / overlay.name)
             files[f"overlays/{overlay.name}"] = stage / "overlays" / overlay.name
-        if definition.device_trees:
-            shutil.rmtree(folder)
+    for folder in folders if definition.device_trees else []:
+        remove(folder)  # one may be a link to the other
     return files
 
 
