@@ -41,7 +41,10 @@ def make(definition, unpacked, work, target):
     for name, kind in LAYOUT:
         size = definition.partitions[kind]
         identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{seed} {name}")
-        lines.append(f"start={offset * 2048}, size={size * 2048}, type={loader.TYPES.get(kind, TYPES[kind])}, uuid={identity}, name={name}")
+        kind_of = loader.TYPES.get(kind, TYPES[kind])
+        # Bit 63: no drive letter on Windows, for what is not for people.
+        hidden = ', attrs="GUID:63"' if kind_of == TYPES["config"] and kind != "config" else ""
+        lines.append(f"start={offset * 2048}, size={size * 2048}, type={kind_of}, uuid={identity}, name={name}{hidden}")
         if name in contents:
             placed.append((work / contents[name], offset * MEBIBYTE))
         offset += size

@@ -22,6 +22,8 @@ def partitions(board, image):
     table = json.loads(run("sfdisk", "--json", image))["partitiontable"]
     found = [(part["name"], part["size"] * 512 // MEBIBYTE) for part in table["partitions"]]
     need(table["label"] == "gpt" and found == [(name, board.partitions[kind]) for name, kind in disk.LAYOUT], f"partitions {found}")
+    plain = [part["name"] for part in table["partitions"] if part["type"] == disk.TYPES["config"] and "GUID:63" not in part.get("attrs", "")]
+    need(plain == ["config"], f"a person would see more than the config partition: {plain}")
     return {part["name"]: (part["start"] * 512, part["size"] * 512) for part in table["partitions"]}
 
 
