@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from image import definition  # noqa: E402
+from image import definition, slots  # noqa: E402
 from image.definition import ImageError  # noqa: E402
 from image.loaders import tryboot  # noqa: E402
 
@@ -69,6 +69,27 @@ class PiImage(unittest.TestCase):
         self.files["boot-a"]["config.txt"] = tryboot.config_text(self.board).encode()
         self.assertIn(b"camera_auto_detect=1", self.files["boot-a"]["config.txt"])
         self.refused("brought no overlays")
+
+    def test_device_trees_and_overlays_leave_the_root_file_system(self):
+        # Where Debian has them until 13, with the maker's overlays; and beside the modules since, with a link at the old place.
+        for linked in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                tree, stage = Path(folder) / "tree", Path(folder) / "stage"
+                old, new = tree / "usr/lib/linux-image-7.3.4", tree / "usr/lib/modules/7.3.4/dtb"
+                place = new if linked else old
+                for name in ("broadcom/bcm2712-rpi-5-b.dtb", "overlays/imx708.dtbo", "overlays/overlay_map.dtb", "overlays/README"):
+                    (place / name).parent.mkdir(parents=True, exist_ok=True)
+                    (place / name).write_text(name)
+                kernel = tree / ("usr/lib/modules/7.3.4/vmlinuz" if linked else "boot/vmlinuz-7.3.4")
+                kernel.parent.mkdir(parents=True, exist_ok=True)
+                kernel.touch()
+                if linked:
+                    old.symlink_to("modules/7.3.4/dtb")
+                stage.mkdir()
+                files = slots.device_trees(self.board, tree, stage)
+                self.assertEqual(sorted(files), ["bcm2712-rpi-5-b.dtb", "overlays/imx708.dtbo", "overlays/overlay_map.dtb"])
+                self.assertTrue(all(path.is_file() for path in files.values()))
+                self.assertFalse(old.exists() or old.is_symlink() or new.exists())
 
     def test_a_definition_with_a_mistake_is_refused(self):
         for old, new, text in (("watchdog_s: 15", "watchdog: 15", "'loader' of kind tryboot needs exactly"), ("kind: tryboot", "kind: lilo", "must be one of .*tryboot"),
