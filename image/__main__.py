@@ -8,22 +8,33 @@ import sys
 import time
 from pathlib import Path
 
-from image import bundle, definition, disk, loaders, sbom, slots, tree, vendor, verify
+from image import blobs, bundle, definition, disk, loaders, portable, sbom, slots, tree, vendor, verify
 from image.definition import ImageError
 from image.tree import run
 
 LIMIT_BYTES = 150_000_000
 
 
+def load(arguments):
+    """The board's definition, and what its user gave for it: vendor packages, the first loader."""
+    board = definition.load(arguments.board, with_vendor=arguments.vendor_debs is not None)
+    if isinstance(board, portable.Portable):
+        if arguments.vendor_debs or arguments.blobs:
+            raise ImageError(f"{board.board} takes neither --vendor-debs nor --blobs: its system is the maker's own")
+        return board, [], None
+    return board, vendor.select(board, arguments.vendor_debs) if board.with_vendor else [], blobs.find(board, arguments.blobs)
+
+
 def build(arguments):
     started = time.monotonic()
-    board = definition.load(arguments.board, with_vendor=arguments.vendor_debs is not None)
-    vendor_packages = vendor.select(board, arguments.vendor_debs) if board.with_vendor else []
-    bundle.make_keys(arguments.keys)
+    board, vendor_packages, blob = load(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for old in arguments.out.iterdir():
         tree.remove(old)
     arguments.work.mkdir(parents=True)
+    if isinstance(board, portable.Portable):
+        return {**portable.build(board, arguments), "seconds": round(time.monotonic() - started, 1)}
+    bundle.make_keys(arguments.keys)
     root = arguments.work / "root"
     root.mkdir()
     packages = tree.make(board, arguments.pool, vendor_packages, arguments.binaries, arguments.keys / bundle.CERTIFICATE, arguments.version, root)
@@ -35,13 +46,13 @@ def build(arguments):
     verity = slots.make(board, root, arguments.version, arguments.epoch, arguments.work)
     name = f"wayside-{board.board}-{arguments.version}"
     image = arguments.out / f"{name}.img"
-    disk.make(board, loader, arguments.work, image)
-    verify.check(board, image)
+    disk.make(board, loader, blob, arguments.work, image)
+    verify.check(board, image, blob)
     run("bmaptool", "--quiet", "create", "-o", arguments.out / f"{name}.bmap", image)
     uncompressed = tree.sha256_of(image)
     run("zstd", "-q", "-f", "-9", "-T2", image, "-o", arguments.out / f"{name}.img.zst")
     image.unlink()
-    manifest = sbom.write(board, arguments.version, arguments.epoch, packages, root, verity, arguments.out, name)
+    manifest = sbom.write(board, arguments.version, arguments.epoch, packages, blob, root, verity, arguments.out, name)
     bundle.make(board, arguments.version, arguments.keys, arguments.work, arguments.out / f"{name}.raucb")
     size = manifest["files"][f"{name}.img.zst"]["bytes"]
     if size > LIMIT_BYTES:
@@ -56,6 +67,7 @@ def main():
     parser.add_argument("board")
     parser.add_argument("--describe", action="store_true", help="print what ./dev must fetch and build, and end")
     parser.add_argument("--vendor-debs", type=Path, help="folder with the maker's kernel, firmware and modules")
+    parser.add_argument("--blobs", type=Path, help="folder with the first loader that only the user may have")
     for name in ("--pool", "--binaries", "--out", "--work", "--keys"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--version")
@@ -63,9 +75,7 @@ def main():
     parser.add_argument("--result", type=Path)
     arguments = parser.parse_args()
     if arguments.describe:
-        board = definition.load(arguments.board, with_vendor=arguments.vendor_debs is not None)
-        if board.with_vendor:
-            vendor.select(board, arguments.vendor_debs)  # mistakes are told before anything is fetched or built
+        board, _, _ = load(arguments)  # mistakes are told before anything is fetched or built
         print(board.architecture, board.preset, *board.sources, ",".join(board.fetched))
         return
     os.environ |= {"SOURCE_DATE_EPOCH": arguments.epoch, "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}

@@ -13,7 +13,9 @@ LISTS = ("packages", "without_packages", "without_paths", "with_paths", "busybox
 BOARD_KEYS = {"board": str, "architecture": str, "preset": str, "kernels": dict, "loader": dict, "console": list}
 # Besides Debian 13's "main": further components, and whether packages may be named NAME/trixie-backports.
 # device_trees: {name on the boot partition: path below the kernel's folder of device trees}.
-OPTIONAL_KEYS = {"components": list, "backports": bool, "device_trees": dict}
+# blob: the first loader, which only the user may have; first_mib: where the first partition begins.
+OPTIONAL_KEYS = {"components": list, "backports": bool, "device_trees": dict, "blob": dict, "first_mib": int}
+BLOB_KEYS = {"file", "sector", "magic"}
 VENDOR_KINDS = ("kernel", "modules", "firmware", "library")
 VENDOR_KEYS = {"kind", "package", "version", "holds", "from"}
 PARTITIONS = ("esp", "boot", "root", "config", "data")
@@ -41,6 +43,8 @@ class Definition:
     components: list = field(default_factory=list)
     backports: bool = False
     device_trees: dict = field(default_factory=dict)
+    blob: dict | None = None
+    first_mib: int = 1
     with_vendor: bool = False
 
     def __getattr__(self, name):
@@ -114,6 +118,9 @@ def load(board, folder=FOLDER / "boards", with_vendor=False):
         raise ImageError(f"no board '{board}'; there are: {', '.join(boards())}")
     lists = dict.fromkeys(LISTS, list)
     common, own = _read(folder / "common.yaml"), _read(path)
+    if own.get("kind") == "portable":
+        from image import portable  # which uses this file
+        return portable.load(path, own)
     _check(folder / "common.yaml", common, {**lists, "partitions": dict})
     _check(path, own, {**lists, **BOARD_KEYS, **OPTIONAL_KEYS, "partitions": dict})
     missing = [key for key in BOARD_KEYS if key not in own]
@@ -123,6 +130,8 @@ def load(board, folder=FOLDER / "boards", with_vendor=False):
         raise ImageError(f"{path}: 'board' must be the file's name, {board}")
     _check_kernels(path, own["kernels"])
     _check_loader(path, own["loader"])
+    if "blob" in own and set(own["blob"]) != BLOB_KEYS:
+        raise ImageError(f"{path}: 'blob' needs exactly {', '.join(sorted(BLOB_KEYS))}")
     partitions = {**common.get("partitions", {}), **own.get("partitions", {})}
     if set(partitions) != set(PARTITIONS) or not all(isinstance(size, int) and 0 < size < 65536 for size in partitions.values()):
         raise ImageError(f"{path}: 'partitions' needs {', '.join(PARTITIONS)}, each in MiB below 65536")

@@ -28,8 +28,8 @@ def copy_sparse(source, image, offset):
             offset += len(chunk)
 
 
-def make(definition, unpacked, work, target):
-    """Writes the disk image; needs work/root.img and work/boot.img. Ids follow from the contents."""
+def make(definition, unpacked, blob, work, target):
+    """Writes the disk image; needs work/root.img and work/boot.img; `blob` is the user's first loader or None. Ids follow from the contents."""
     seed = sha256_of(work / "boot.img")  # has the root hash in it, so it stands for both
     loader = loaders.of(definition)
     loader.first_partition(definition, unpacked, work, seed[8:])
@@ -37,7 +37,9 @@ def make(definition, unpacked, work, target):
              {path.name: path for path in sorted((FOLDER / "config").iterdir())})
     contents = {"esp": "esp.img", "boot-a": "boot.img", "root-a": "root.img", "config": "config.img"}
     lines = ["label: gpt", f"label-id: {uuid.uuid5(uuid.NAMESPACE_OID, seed)}", "unit: sectors"]
-    offset, placed = 1, []
+    offset, placed = definition.first_mib, []
+    if blob:
+        placed.append((blob, definition.blob["sector"] * 512))
     for name, kind in LAYOUT:
         size = definition.partitions[kind]
         identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{seed} {name}")

@@ -91,15 +91,20 @@ def install(source, target, mode):
 OBJCOPY = {"amd64": "x86_64-linux-gnu-objcopy", "arm64": "aarch64-linux-gnu-objcopy"}
 
 
-def add_project(definition, tree, binaries):
-    """Our programs, the shipped model, the unit; then the overlay, which may change any of it."""
-    for program in ("agent/waysided", "agent/wayside-fetch", "agent/wayside-enroll", *(["agent/wayside-wifi"] if definition.wifi else [])):
+def add_programs(tree, binaries, architecture, further=()):
+    """Our programs, also those in `further`, and the shipped model."""
+    for program in ("agent/waysided", "agent/wayside-fetch", "agent/wayside-enroll", *further):
         target = tree / "usr/bin" / Path(program).name
         install(binaries / program, target, 0o755)
         # The build id depends on the folder of the build; nothing else of the debug information is shipped either.
-        run(OBJCOPY[definition.architecture], "--strip-all", "--remove-section=.note.gnu.build-id", target)
+        run(OBJCOPY[architecture], "--strip-all", "--remove-section=.note.gnu.build-id", target)
     for model in ("street.tflite", "street.yaml"):
         install(PROJECT / "models/street" / model, tree / "usr/share/wayside/models" / model, 0o644)
+
+
+def add_project(definition, tree, binaries):
+    """The programs and their units; then the overlay, which may change any of it."""
+    add_programs(tree, binaries, definition.architecture, ["agent/wayside-wifi"] if definition.wifi else [])
     for unit in ("waysided.service", "wayside-restart.path"):
         install(PROJECT / "packaging/systemd" / unit, tree / "usr/lib/systemd/system" / unit, 0o644)
     install(PROJECT / "packaging/dbus/wayside-rauc.conf", tree / "usr/share/dbus-1/system.d/wayside-rauc.conf", 0o644)

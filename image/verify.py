@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks at a finished disk image from outside, as a device would: table, loader, slot A and its hash tree, what must not be in it.
 
-By hand: python3 -m image.verify BOARD FILE.img (in the image root)."""
+By hand: python3 -m image.verify BOARD FILE.img [FIRST LOADER] (in the image root)."""
 import json
 import re
 import subprocess
@@ -24,6 +24,7 @@ def partitions(board, image):
     need(table["label"] == "gpt" and found == [(name, board.partitions[kind]) for name, kind in disk.LAYOUT], f"partitions {found}")
     plain = [part["name"] for part in table["partitions"] if part["type"] == disk.TYPES["config"] and "GUID:63" not in part.get("attrs", "")]
     need(plain == ["config"], f"a person would see more than the config partition: {plain}")
+    need(table["partitions"][0]["start"] == board.first_mib * 2048, "the first partition begins elsewhere")
     return {part["name"]: (part["start"] * 512, part["size"] * 512) for part in table["partitions"]}
 
 
@@ -79,8 +80,16 @@ def system(board, root):
     need(f"compatible={board.compatible}\n" in config, "RAUC would take bundles of another board")
 
 
-def check(board, image):
+def first_loader(board, image, blob):
+    with image.open("rb") as file:
+        file.seek(board.blob["sector"] * 512)
+        need(file.read(blob.stat().st_size) == blob.read_bytes(), f"{blob.name} is not at sector {board.blob['sector']}")
+
+
+def check(board, image, blob=None):
     places = partitions(board, image)
+    if blob:
+        first_loader(board, image, blob)
     need("version: 1" in text_of(image, places["config"][0], "wayside.yaml"), "wayside.yaml is not on the config partition")
     with tempfile.TemporaryDirectory(dir=image.parent) as folder:
         system(board, slot(board, image, places, Path(folder)))
@@ -88,7 +97,7 @@ def check(board, image):
 
 if __name__ == "__main__":
     try:
-        check(definition.load(sys.argv[1]), Path(sys.argv[2]))
+        check(definition.load(sys.argv[1]), *map(Path, sys.argv[2:]))
         print("ok")
     except ImageError as error:
         sys.exit(f"image: {error}")

@@ -3,14 +3,14 @@
 import hashlib
 import re
 
-from image.definition import FOLDER, need
+from image.definition import FOLDER, ImageError, need
 from image.tree import install as put
 from image.tree import run, sha256_of
 
 KEYS = {"package", "target", "file"}
 TYPES = {}
 FILES = FOLDER / "loaders/files/grub"
-MODULES = ("boot configfile echo eval fat hashsum gcry_sha256 linux loadenv normal part_gpt probe reboot regexp search search_fs_file sleep "
+MODULES = ("boot configfile echo eval fat fdt hashsum gcry_sha256 linux loadenv normal part_gpt probe reboot regexp search search_fs_file sleep "
            "test all_video efi_gop minicmd").split()
 
 
@@ -32,8 +32,14 @@ def rauc(definition):
 
 def slot_files(definition, tree, stage, verity, version):
     arguments = " ".join([*(f"console={console}" for console in definition.console), "quiet"])
-    (stage / "slot.cfg").write_text(f'set verity="{verity}"\nset version="{version}"\nset arguments="{arguments}"\n')
-    names = ("initrd", "slot.cfg", "vmlinuz")
+    lines = [f'set verity="{verity}"', f'set version="{version}"', f'set arguments="{arguments}"']
+    names = ["initrd", "slot.cfg", "vmlinuz"]
+    if (stage / "vmlinuz").read_bytes()[:2] != b"MZ":
+        raise ImageError("the kernel is no EFI program: GRUB cannot start it; take one that was built with CONFIG_EFI_STUB")
+    for name in definition.device_trees:  # one: GRUB has no means to tell boards apart
+        names.append(name)
+        lines.append(f'set devicetree="/{name}"')
+    (stage / "slot.cfg").write_text("\n".join(lines) + "\n")
     (stage / "sums").write_text("".join(f"{sha256_of(stage / name)}  /{name}\n" for name in names))
     return {name: stage / name for name in (*names, "sums")}
 
@@ -60,4 +66,6 @@ def check(definition, listing, read, fetch):
     for line in read("boot-a", "sums").splitlines():
         wanted, name = line.split()
         need(hashlib.sha256(fetch("boot-a", name.lstrip("/"))).hexdigest() == wanted, f"{name} of boot-a does not match its sum")
+    for name in definition.device_trees:
+        need(f'set devicetree="/{name}"' in read("boot-a", "slot.cfg") and f"  /{name}\n" in read("boot-a", "sums"), f"boot-a has no {name}")
     return re.search(r'verity="([^"]+)"', read("boot-a", "slot.cfg"))[1]
