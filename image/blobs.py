@@ -10,6 +10,8 @@ SECTOR = 512
 def find(board, folder):
     """The file that the board's definition names, in `folder` or in boards/BOARD/blobs; None for a board that needs none."""
     if not board.blob:
+        if folder:
+            raise ImageError(f"--blobs: board {board.board} needs no first loader; build it without")
         return None
     folder = folder or FOLDER / "boards" / board.board / "blobs"
     path, advice = folder / board.blob["file"], f"see image/boards/{board.board}/blobs/README.md"

@@ -41,6 +41,8 @@ class FirstLoader(unittest.TestCase):
 
     def test_boards_without_need_none(self):
         self.assertIsNone(blobs.find(definition.load("arm64-generic"), None))
+        with self.assertRaisesRegex(ImageError, "arm64-generic needs no first loader"):
+            blobs.find(definition.load("arm64-generic"), self.folder)
 
     def test_missing(self):
         self.refused("is missing")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated board that runs a firmware image, and a broker of this host that listens to it. Needs no privilege, no KVM."""
 import contextlib
+import hashlib
 import json
 import os
 import queue
@@ -12,6 +13,16 @@ import time
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+# A disk of a board that has a device tree, on a machine that is not the board: UEFI stands for U-Boot, and slot A gets the device tree of
+# the machine in place of the board's. Everything behind the first loader is as on the board.
+def with_devicetree(cpu):
+    return {
+        "program": "qemu-system-aarch64", "machine": ["-machine", "virt", "-cpu", cpu, "-device", "i6300esb"],
+        "firmware": ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        "kernel": "mitigations=off console=ttyAMA0", "devicetree": "board.dtb",
+    }
+
+
 # How each board is emulated. The loopback of this host is 10.0.2.2 for the board (QEMU's user-mode network).
 BOARDS = {
     "core-i5": {
@@ -25,6 +36,8 @@ BOARDS = {
         "firmware": ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
         "kernel": "mitigations=off",
     },
+    "rock5-itx": with_devicetree("cortex-a76"),
+    "jetson-nano-mainline": with_devicetree("cortex-a57"),
 }
 SETTINGS = """version: 1
 device: {{id: board-1, name: Emulated board}}
@@ -145,6 +158,9 @@ class Disk:
     def put(self, partition, name, text):
         subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets[partition]}", "-", f"::{name}"], input=text.encode(), check=True)
 
+    def put_file(self, partition, name, file):
+        subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets[partition]}", file, f"::{name}"], check=True)
+
     def get(self, partition, name):
         return subprocess.run(["mtype", "-i", f"{self.path}@@{self.offsets[partition]}", f"::{name}"], check=True, capture_output=True).stdout
 
@@ -156,7 +172,7 @@ class Disk:
         file = folder / "grubenv"
         file.write_bytes(self.get("esp", "grub/grubenv"))
         subprocess.run(["grub-editenv", file, "set", *(f"{key}={value}" for key, value in values.items())], check=True)
-        subprocess.run(["mcopy", "-D", "o", "-i", f"{self.path}@@{self.offsets['esp']}", file, "::grub/grubenv"], check=True)
+        self.put_file("esp", "grub/grubenv", file)
 
     def copy_slot(self, source, target):
         """Slot `target` ("a" or "b") gets the contents of the other, as an installation would leave them."""
@@ -190,17 +206,32 @@ class Machine:
         shutil.copyfile(variables, self.variables)
         disk.set_boot_variables(folder, EXTRA=f"{self.board['kernel']} {os.environ.get('WAYSIDE_IMAGE_KERNEL', '')}".strip())
 
-    def start(self, *extra):
-        self.powered_at = time.monotonic()
+        if "devicetree" in self.board:
+            self.own_devicetree(self.board["devicetree"])
+
+    def own_devicetree(self, name):
+        """The device tree of the emulated machine under the name of the board's in slot A, with its sum."""
+        file = self.folder / name
+        command = [f"{word},dumpdtb={file}" if word == "virt" else word for word in self.command()]
+        subprocess.run(command, check=True, capture_output=True)
+        self.disk.put_file("boot-a", name, file)
+        lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  /{name}" if line.endswith(f"/{name}") else line
+                 for line in self.disk.get("boot-a", "sums").decode().splitlines()]
+        self.disk.put("boot-a", "sums", "\n".join(lines) + "\n")
+
+    def command(self):
         accelerator = os.environ.get("WAYSIDE_QEMU_ACCEL", "tcg,thread=multi")
-        command = [self.board["program"], *self.board["machine"], "-accel", accelerator, "-smp", "2", "-m", "1024", "-nodefaults", "-display",
+        return [self.board["program"], *self.board["machine"], "-accel", accelerator, "-smp", "2", "-m", "1024", "-nodefaults", "-display",
                    "none", "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.code}",
                    "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
                    "-drive", f"if=none,id=disk,{self.disk.drive()}", "-device", "virtio-blk-pci,drive=disk,bootindex=0",
-                   "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-serial", f"file:{self.serial}", *extra]
+                   "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-serial", f"file:{self.serial}"]
+
+    def start(self, *extra):
+        self.powered_at = time.monotonic()
         with (self.folder / "qemu.log").open("w") as log:
             # TMPDIR: what is written to a disk that is shown smaller than it is goes there and is dropped.
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+            self.process = subprocess.Popen([*self.command(), *extra], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                                             env={**os.environ, "TMPDIR": str(self.folder)})
 
     def alive(self):
