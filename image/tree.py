@@ -130,6 +130,9 @@ def set_up(definition, tree, version):
     for applet in definition.busybox:
         if not any((tree / folder / applet).exists() for folder in ("usr/bin", "usr/sbin")):
             link(tree, f"usr/bin/{applet}", "busybox")
+    for suffix in ("", ".p7s"):  # the maintainer script's choice between Debian's file and the one from upstream
+        if (tree / f"usr/lib/firmware/regulatory.db{suffix}-debian").is_file():
+            link(tree, f"usr/lib/firmware/regulatory.db{suffix}", f"regulatory.db{suffix}-debian")
     (tree / "etc/machine-id").touch()  # the initrd mounts the device's own over it
     with (tree / "usr/lib/os-release").open("a") as release:
         release.write(f"IMAGE_ID=wayside-{definition.board}\nIMAGE_VERSION={version}\n")
