@@ -126,8 +126,14 @@ Result<void> make_authority(const AuthorityOptions& options) {
     WAYSIDE_TRY(const auto broker, authority.issue(Purpose::broker, "broker", options.broker_names));
     WAYSIDE_CHECK(write_identity(folder, "broker", broker));
   }
-  WAYSIDE_TRY(const auto tool, authority.issue(Purpose::operator_tool, "wayside-operator"));
-  WAYSIDE_CHECK(write_identity(folder, "wayside-operator", tool));
+  // One name is one connection (packaging/mosquitto/wayside.conf): whoever serves or watches beside the tool has its
+  // own.
+  std::vector<std::string> names{"wayside-operator"};
+  if (!options.for_claims) names.insert(names.end(), {"wayside-monitor", "wayside-server-1", "wayside-server-2"});
+  for (const auto& name : names) {
+    WAYSIDE_TRY(const auto identity, authority.issue(Purpose::operator_tool, name));
+    WAYSIDE_CHECK(write_identity(folder, name, identity));
+  }
   if (!options.for_claims) return {};
   WAYSIDE_TRY(const auto claim, authority.issue(Purpose::device, options.claim));
   return write_identity(folder, options.claim, claim);

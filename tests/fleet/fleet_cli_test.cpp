@@ -84,6 +84,8 @@ class FleetCli : public testing::Test {
 TEST_F(FleetCli, DevicesAreEnrolledListedAndRevoked) {
   EXPECT_EQ(json({"enroll", "gate-1", "--group", "canary", "--label", "board=pi5"}).at("state"), "allowed");
   ASSERT_EQ(run({"authority", (dir_.path() / "ca").string(), "--broker", "DNS:localhost"}).exit_code, 0);
+  for (const char* name : {"wayside-operator", "wayside-monitor", "wayside-server-1", "wayside-server-2"})
+    EXPECT_TRUE(std::filesystem::exists(dir_.path() / "ca" / (std::string(name) + ".crt"))) << name << " of fleet.acl";
   const auto made =
       json({"enroll", "gate-2", "--authority", (dir_.path() / "ca").string(), "--out", dir_.path().string()});
   EXPECT_EQ(made.at("state"), "enrolled");

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operator beside the emulated board: authorities, the two brokers of packaging/mosquitto, the provisioning desk."""
+"""An operator beside the emulated board: authorities, the two brokers of packaging/mosquitto, the provisioning desk, firmware roll-outs."""
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,14 +25,18 @@ class Operator:
     CLAIM = "batch-7"
 
     def __init__(self, folder):
-        self.folder = folder / "operator"
+        self.folder = (folder / "operator").resolve()
         self.folder.mkdir(exist_ok=True)
+        self.server = None
+        self.program = shutil.copy2(TOOL, self.folder / "wayside")  # a build meanwhile does not take it away
         # 10.0.2.2 is this host for the board; the operator's own tools say localhost.
         names = ["--broker", "IP:10.0.2.2", "--broker", "DNS:localhost"]
-        self.tool("authority", self.folder / "broker-ca", *names)
-        self.tool("authority", self.folder / "claim-ca", *names, "--claim", self.CLAIM)
+        self.fresh = not (self.folder / "broker-ca").exists()  # a kept folder goes with a kept disk, which has a certificate of it
+        if self.fresh:
+            self.tool("authority", self.folder / "broker-ca", *names)
+            self.tool("authority", self.folder / "claim-ca", *names, "--claim", self.CLAIM)
         own = [f"--{what}={self.folder}/broker-ca/{name}" for what, name in
-               (("cafile", "ca.crt"), ("cert", "wayside-operator.crt"), ("key", "wayside-operator.key"))]
+               (("cafile", "ca.crt"), ("cert", "wayside-monitor.crt"), ("key", "wayside-monitor.key"))]
         self.broker = emulated.Broker(self.folder, self.config("wayside.conf", "broker", "broker-ca", "fleet.acl", 8883),
                                       [word for option in own for word in option.split("=")])
         self.claims, self.claim_port = emulated.start_broker(
@@ -48,16 +54,56 @@ class Operator:
         return f"{text}\nuser root\npersistence_location {self.folder}/\n"
 
     def command(self, *words):
-        return [str(word) for word in (TOOL, "fleet", *words, "--db", self.folder / "fleet.db")]
+        return [str(word) for word in (self.program, "fleet", *words, "--db", self.folder / "fleet.db")]
 
     def tool(self, *words):
         subprocess.run(self.command(*words), check=True, stdout=subprocess.DEVNULL)
 
+    def sign(self, *words):
+        subprocess.run([str(word) for word in (self.program, *words)], check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+    def make_root(self):
+        """Keys and the first root document; returns its text."""
+        roles = ("root", "packages", "rollouts")
+        if (self.folder / "root.json").exists():
+            return self.text("root.json")
+        for name in roles:
+            self.sign("keys", "new", name)
+        self.sign("keys", "root", *(word for name in roles for word in (f"--{name}", f"{name}.pub.pem")), "--sign", "root.key.pem",
+                  "-o", "root.json")
+        return self.text("root.json")
+
+    def as_user(self, name):
+        """Options of a tool that connects under this name of fleet.acl."""
+        folder = self.folder / "broker-ca"
+        return ("--host", "localhost", "--port", self.broker.port, "--ca", folder / "ca.crt", "--cert", folder / f"{name}.crt",
+                "--key", folder / f"{name}.key")
+
+    def serve(self):
+        """A chunk server, until the operator ends."""
+        (self.folder / "repository").mkdir(exist_ok=True)
+        self.server = subprocess.Popen([str(word) for word in (self.program, "fleet", "serve", "--repository", self.folder / "repository",
+                                                               *self.as_user("wayside-server-1"))], stdout=subprocess.DEVNULL)
+
+    def push_firmware(self, bundle, version, compatible, rollout):
+        """Packs, signs and pushes a bundle to all devices; the running tool, whose output is in ROLLOUT.log."""
+        recipe = {"role": "firmware", "name": "wayside-os", "version": version, "security_counter": 1, "boards": [],
+                  "variants": [{"id": "board", "file": str(bundle.resolve()), "requires": {"compatible": compatible},
+                                "provides": [{"accelerator": "cpu-int8", "versions": {}}]}]}
+        (self.folder / f"{rollout}.json").write_text(json.dumps(recipe))
+        self.sign("package", "make", f"{rollout}.json", "-o", f"{rollout}.wmp")
+        self.sign("package", "sign", f"{rollout}.wmp", "--key", "packages.key.pem")
+        log = (self.folder / f"{rollout}.log").open("w")
+        return subprocess.Popen(self.command("push", self.folder / f"{rollout}.wmp", "--trust", self.folder / "root.json", "--sign",
+                                             self.folder / "rollouts.key.pem", "--repository", self.folder / "repository", "--id", rollout,
+                                             "--waves", 100, "--soak", 1, "--min-executed", 1, *self.as_user("wayside-operator")),
+                                stdout=log, stderr=log)
+
     def text(self, name):
         return (self.folder / name).read_text()
 
-    def settings(self, device):
-        return SETTINGS.format(device=device, port=self.broker.port)
+    def settings(self, device, more=""):
+        return SETTINGS.format(device=device, port=self.broker.port) + more
 
     def claim(self):
         """The folder "claim" of a device's config partition."""
@@ -74,4 +120,7 @@ class Operator:
 
     def __exit__(self, *_):
         self.close_desk()
+        if self.server:
+            self.server.terminate()
+            self.server.wait()
         self.broker.close()

@@ -74,8 +74,9 @@ class Broker:
         self.messages = queue.Queue()
         self.log = []
         self.server, self.port = start_broker(config, folder / "mosquitto.conf")
-        self.client = subprocess.Popen(["mosquitto_sub", "-p", str(self.port), "-t", "te/#", "-F", "%t\t%p", *listen],
-                                       stdout=subprocess.PIPE, text=True)
+        # -R: not what a kept broker remembers of an earlier run; -T: not the pieces of files, which are no text.
+        self.client = subprocess.Popen(["mosquitto_sub", "-R", "-p", str(self.port), "-t", "te/#", "-T", "te/device/+/+/+/blob/#",
+                                        "-F", "%t\t%p", *listen], stdout=subprocess.PIPE, text=True, errors="replace")
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
