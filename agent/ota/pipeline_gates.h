@@ -32,6 +32,7 @@ struct UpdateFigures {
 struct PipelineGatesOptions {
   const Config& config;
   std::filesystem::path store_root;
+  ota::PieceParser& parser;  ///< of what the transfer brings
 };
 
 /// Belongs to the updater's thread, but for attach(). Everything passed in must outlive it.

@@ -44,10 +44,13 @@ void PipelineGates::start_fetch(const ota::Task& task, const ota::Blob& blob) {
         ota::FetcherOptions{.root = config.mqtt.root,
                             .device = config.device.id,
                             .jitter_seed = static_cast<std::uint64_t>(clock_->now().count()),
-                            .open_delta = [folder = options_.store_root](const auto& delta, const auto& old_file,
-                                                                         const ota::DeltaExpectation& expected) {
-                              return JailedDelta::open(fetch_program(), folder / delta, folder / old_file, expected);
-                            }});
+                            .open_delta =
+                                [folder = options_.store_root](const auto& delta, const auto& old_file,
+                                                               const ota::DeltaExpectation& expected) {
+                                  return JailedDelta::open(fetch_program(), folder / delta, folder / old_file,
+                                                           expected);
+                                },
+                            .parser = &options_.parser});
     if (connected_) fetcher_->on_connected(*connected_, clock_->now());
   }
   if (fetching_for_ != task.job.command_id) begin_fetches(task);

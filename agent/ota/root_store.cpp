@@ -48,16 +48,17 @@ ota::Checked<RootStore> RootStore::open(base::Storage& storage, const std::files
   return store;
 }
 
-ota::Checked<bool> RootStore::offer(std::string_view text) {
-  const auto envelope = ota::Envelope::parse(text);
-  if (!envelope) return std::unexpected(envelope.error());
-  const auto offered = ota::Root::parse(envelope->body);
-  if (!offered) return std::unexpected(offered.error());
-  if (offered->version <= root_.version) return false;
-  auto next = ota::follow_root(root_, text);
+ota::Checked<bool> RootStore::offer(std::uint32_t version, const ota::Envelope& envelope) {
+  if (version <= root_.version) return false;
+  if (version != root_.version + 1) {
+    return ota::refuse(
+        ota::Refusal::root_version,
+        std::format("root version {} does not follow {}; give every root in between", version, root_.version));
+  }
+  auto next = ota::follow_root(root_, envelope);
   if (!next) return std::unexpected(next.error());
-  const auto path = kFolder / std::to_string(next->version);
-  WAYSIDE_CHECK_IO(base::replace_file(*storage_, path, std::as_bytes(std::span(text))));
+  const std::string text = envelope.serialize();
+  WAYSIDE_CHECK_IO(base::replace_file(*storage_, kFolder / std::to_string(version), std::as_bytes(std::span(text))));
   root_ = std::move(*next);
   base::log_info("ota event=root_followed version={}", root_.version);
   return true;

@@ -20,8 +20,9 @@ class RootStore {
 
   [[nodiscard]] const ota::Root& current() const { return root_; }
   /// Takes the successor of current(): verified, then durable, then in force. One that is in force already or older is
-  /// no refusal and changes nothing; true when the root changed. Refusals: those of follow_root, io.
-  ota::Checked<bool> offer(std::string_view envelope);
+  /// no refusal and changes nothing; true when the root changed. `version` is what its topic says: only what would be
+  /// the next one is looked at. Refusals: those of follow_root, io.
+  ota::Checked<bool> offer(std::uint32_t version, const ota::Envelope& envelope);
 
  private:
   RootStore(base::Storage& storage, ota::Root root) : storage_(&storage), root_(std::move(root)) {}

@@ -3,6 +3,7 @@
 #include "agent/ota/update_service.h"
 
 #include <algorithm>
+#include <charconv>
 #include <format>
 
 #include "base/log.h"
@@ -20,6 +21,8 @@ constexpr milliseconds kBusyPause{50};
 constexpr seconds kIdlePause{1};
 /// Steps of the updater in one go: a straight update has 11.
 constexpr int kMaxStepsAtOnce = 64;
+/// After so many rounds without a message the jailed parser is ended: a second in an update, half a minute else.
+constexpr int kQuietRounds = 30;
 /// Events handled before the updater gets its turn.
 constexpr int kMaxEventsAtOnce = 32;
 
@@ -60,8 +63,9 @@ base::Result<std::unique_ptr<UpdateService>> UpdateService::open(const Config& c
   if (!roots) return base::fail(base::Code::invalid_argument, describe(roots.error()));
   service->roots_ = std::move(*roots);
   WAYSIDE_TRY(service->book_, ReportBook::load(service->storage_));
-  service->gates_.emplace(PipelineGatesOptions{.config = config, .store_root = config.ota.dir}, service->storage_,
-                          *service->store_, accelerator, service->link_, clock);
+  service->gates_.emplace(
+      PipelineGatesOptions{.config = config, .store_root = config.ota.dir, .parser = service->parser_},
+      service->storage_, *service->store_, accelerator, service->link_, clock);
   service->runtimes_ = {{.accelerator = std::string(accelerator.name()), .versions = {}}};
   if (auto installer = probe_installer(config.ota.system_root)) {
     service->takes_firmware_ = true;
@@ -159,6 +163,8 @@ void UpdateService::run() {
     auto until = clock_.now() + (busy ? std::chrono::nanoseconds(kBusyPause) : std::chrono::nanoseconds(kIdlePause));
     if (const auto wake = gates_->pump()) until = std::min(until, *wake);
     auto event = link_.wait(until);
+    quiet_rounds_ = event ? 0 : quiet_rounds_ + 1;
+    if (quiet_rounds_ == kQuietRounds) parser_.rest();
     for (int i = 0; event && i < kMaxEventsAtOnce; ++i) {
       handle(*event);
       event = i + 1 < kMaxEventsAtOnce ? link_.wait(base::MonotonicTime(0)) : std::nullopt;
@@ -221,15 +227,19 @@ void UpdateService::on_message(const LinkEvent& event) {
     if (!payload.empty()) on_manifest(rest(manifest_prefix_), payload);
   } else if (topic.starts_with(policy_prefix_)) {
     if (payload.empty()) return;
-    const auto taken = updater_->offer_policy(payload);
+    const auto taken =
+        parser_.envelope(payload).and_then([this](const auto& one) { return updater_->offer_policy(one); });
     if (!taken) base::log_warn("ota event=policy_refused topic={} reason=\"{}\"", topic, describe(taken.error()));
   } else if (topic.starts_with(root_prefix_)) {
-    if (!payload.empty()) on_root(payload);
+    if (!payload.empty()) on_root(rest(root_prefix_), payload);
   }
 }
 
-void UpdateService::on_root(const std::string& envelope) {
-  const auto followed = roots_->offer(envelope);
+void UpdateService::on_root(const std::string& name, const std::string& text) {
+  std::uint32_t version = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), version);
+  if (error != std::errc{} || end != name.data() + name.size() || version <= roots_->current().version) return;
+  const auto followed = parser_.envelope(text).and_then([&](const auto& one) { return roots_->offer(version, one); });
   if (!followed) {
     base::log_warn("ota event=root_refused reason=\"{}\"", describe(followed.error()));
     return;
@@ -246,7 +256,7 @@ void UpdateService::on_command(const std::string& id, const std::string& payload
     waiting_.erase(id);
     return;
   }
-  auto parsed = ota::parse_update_command(id, payload);
+  auto parsed = parser_.command(id, payload);
   if (!parsed) {
     base::log_warn("ota command={} event=malformed reason=\"{}\"", id.substr(0, 64), describe(parsed.error()));
     return;
@@ -271,8 +281,9 @@ void UpdateService::on_command(const std::string& id, const std::string& payload
   waiting_.emplace(id, std::move(command));
 }
 
-void UpdateService::on_manifest(const std::string& hex, const std::string& envelope) {
-  const auto offered = updater_->offer(envelope);
+void UpdateService::on_manifest(const std::string& hex, const std::string& text) {
+  const auto offered =
+      parser_.envelope(text).and_then([this](ota::Envelope one) { return updater_->offer(std::move(one)); });
   if (offered && offered->hex() == hex) {
     link_.wish({.kind = LinkWish::Kind::unsubscribe, .filter = manifest_prefix_ + hex});
     if (asked_manifest_ == hex) asked_manifest_.clear();

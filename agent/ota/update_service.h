@@ -15,6 +15,7 @@
 #include "agent/ota/report_book.h"
 #include "agent/ota/root_store.h"
 #include "agent/ota/update_link.h"
+#include "agent/sandbox/jailed_parser.h"
 #include "ota/updater/updater.h"
 
 namespace wayside::agent {
@@ -60,8 +61,8 @@ class UpdateService {
   void on_connected();
   void on_message(const LinkEvent& event);
   void on_command(const std::string& id, const std::string& payload, bool firmware);
-  void on_manifest(const std::string& hex, const std::string& envelope);
-  void on_root(const std::string& envelope);
+  void on_manifest(const std::string& hex, const std::string& text);
+  void on_root(const std::string& name, const std::string& text);
   void begin_waiting();
   bool try_begin(const ota::UpdateCommand& command);
   void refuse_command(const ota::UpdateCommand& command, const ota::Refused& why);
@@ -84,6 +85,8 @@ class UpdateService {
   std::optional<RootStore> roots_;
   std::optional<ReportBook> book_;
   UpdateLink link_;
+  JailedParser parser_{fetch_program()};
+  int quiet_rounds_ = 0;  ///< of the thread, without a message
   std::optional<PipelineGates> gates_;
   std::optional<ota::Updater> updater_;
   std::unique_ptr<FrameProcessor> first_model_;

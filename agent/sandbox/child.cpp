@@ -12,6 +12,12 @@ namespace wayside::agent {
 
 using base::Code;
 
+std::filesystem::path fetch_program() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? std::filesystem::path("/usr/bin/wayside-fetch") : self.parent_path() / "wayside-fetch";
+}
+
 base::Result<Child> start_child(const std::filesystem::path& program, std::vector<std::string> arguments,
                                 std::span<const int> descriptors) {
   posix_spawn_file_actions_t actions;

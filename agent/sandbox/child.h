@@ -42,6 +42,11 @@ class Child {
   Child& operator=(Child&&) = delete;
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
+  /// Of one that should have ended by now, and may not want to: the status is still that of its own end, if it had one.
+  int end() {
+    ::kill(pid_, SIGKILL);
+    return reap();
+  }
   /// Waits for its end; the status as waitpid(2) gives it.
   int reap() {
     int status = 0;
@@ -54,6 +59,9 @@ class Child {
  private:
   pid_t pid_;
 };
+
+/// wayside-fetch beside the running program.
+[[nodiscard]] std::filesystem::path fetch_program();
 
 /// Starts `program` without an environment; descriptors[i] becomes its descriptor i.
 [[nodiscard]] base::Result<Child> start_child(const std::filesystem::path& program, std::vector<std::string> arguments,

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "agent/sandbox/jail.h"
+#include "agent/sandbox/parse_worker.h"
 #include "ota/delta/delta.h"
 #include "ota/rollout_policy.h"
 
@@ -119,13 +120,15 @@ int main(int argc, char** argv) {
       return made ? 0 : complain(made.error());
     }
   }
+  if (argc == 2 && std::string_view(argv[1]) == "parse") return wayside::agent::serve_parser();
   const Job* job = nullptr;
   for (const auto& one : kJobs) {
     if (argc == 2 && one.name == argv[1]) job = &one;
   }
   if (job == nullptr) {
     (void)write_all(STDERR_FILENO,
-                    "usage: wayside-fetch rollout-policy <INPUT >OUTPUT\n"
+                    "usage: wayside-fetch parse (requests on 0, answers on 1)\n"
+                    "       wayside-fetch rollout-policy <INPUT >OUTPUT\n"
                     "       wayside-fetch delta HASH BYTES OLD-HASH <DELTA 3<OLD >NEW\n");
     return 2;
   }

@@ -25,12 +25,6 @@ Result<UniqueFd> open_to_read(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::filesystem::path fetch_program() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  return error ? std::filesystem::path("/usr/bin/wayside-fetch") : self.parent_path() / "wayside-fetch";
-}
-
 Result<std::unique_ptr<ota::DeltaMaker>> JailedDelta::open(const std::filesystem::path& program,
                                                            const std::filesystem::path& delta,
                                                            const std::filesystem::path& old_file,
@@ -70,7 +64,7 @@ Result<bool> JailedDelta::step(ota::ByteSink& sink, std::size_t max_bytes) {
 }
 
 Result<bool> JailedDelta::finish() {
-  const int status = child_.reap();
+  const int status = child_.end();  // it may have closed its output only
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && left_ == 0) return true;
   std::string words(1024, '\0');
   const ssize_t count = ::read(errors_.get(), words.data(), words.size());

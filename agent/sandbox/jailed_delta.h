@@ -33,7 +33,4 @@ class JailedDelta final : public ota::DeltaMaker {
   std::uint64_t left_;
 };
 
-/// wayside-fetch beside the running program.
-[[nodiscard]] std::filesystem::path fetch_program();
-
 }  // namespace wayside::agent

@@ -101,7 +101,7 @@ Result<std::vector<std::byte>> run_jailed(const JailedJob& job) {
     Child child = std::move(*started);
     pump.emplace(job, in, out, error);
     pumped = pump->run();
-    if (pumped) status = child.reap();
+    if (pumped) status = child.end();
   }
   const timespec now{0, 0};
   while (::sigtimedwait(&pipe_signal, nullptr, &now) > 0) {

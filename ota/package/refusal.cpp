@@ -36,6 +36,7 @@ std::string_view to_string(Refusal refusal) {
     case Refusal::bad_digest: return "bad_digest";
     case Refusal::bad_version: return "bad_version";
     case Refusal::too_many_items: return "too_many_items";
+    case Refusal::parser_failed: return "parser_failed";
     case Refusal::duplicate_variant: return "duplicate_variant";
     case Refusal::file_not_listed: return "file_not_listed";
     case Refusal::unreferenced_file: return "unreferenced_file";
@@ -80,6 +81,11 @@ std::string_view to_string(Refusal refusal) {
     case Refusal::over_byte_budget: return "over_byte_budget";
   }
   return "unknown";
+}
+
+Refusal refusal_of(std::uint32_t number) {
+  const auto refusal = static_cast<Refusal>(number);
+  return to_string(refusal) == "unknown" ? Refusal::parser_failed : refusal;
 }
 
 std::string code_of(Refusal refusal) { return std::format("E-OTA-{:04}", static_cast<int>(refusal)); }

@@ -3,6 +3,7 @@
 // mistake.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -44,6 +45,7 @@ enum class Refusal {
   bad_digest,
   bad_version,
   too_many_items,
+  parser_failed,  ///< what parses it in a jail did not survive it
   // manifest
   duplicate_variant = 60,
   file_not_listed,
@@ -113,6 +115,8 @@ using Checked = std::expected<T, Refused>;
 [[nodiscard]] inline std::unexpected<Refused> refuse(base::Error error) {
   return std::unexpected(Refused{Refusal::io, std::move(error.message)});
 }
+/// The refusal of this number; parser_failed for a number that none has.
+[[nodiscard]] Refusal refusal_of(std::uint32_t number);
 /// "E-OTA-0022 hash_mismatch: <message>"
 [[nodiscard]] std::string describe(const Refused& refused);
 

@@ -2,7 +2,9 @@
 // Reading and following roots.
 #include "ota/package/root.h"
 
+#include <algorithm>
 #include <format>
+#include <iterator>
 
 #include "ota/package/canonical_json.h"
 
@@ -43,6 +45,14 @@ Checked<void> check_threshold(const Envelope& envelope, const Root& judge, const
   const bool too_few =
       done.error().reason == Refusal::threshold_not_met || done.error().reason == Refusal::key_not_for_role;
   return refuse(too_few ? reason : done.error().reason, done.error().message);
+}
+
+/// Whether enough holders of the role `root` have signed; signatures by others are not looked at.
+bool signed_by_holders(const Envelope& envelope, const Root& judge) {
+  std::vector<KeySignature> theirs;
+  std::ranges::copy_if(envelope.signatures, std::back_inserter(theirs),
+                       [&](const auto& one) { return judge.root.keys.contains(one.key_id); });
+  return verify_document(kRootType, envelope.body, theirs, judge.root.keys, judge.root).has_value();
 }
 
 Checked<Envelope> open_envelope(std::string_view text) {
@@ -98,17 +108,27 @@ Checked<Root> open_first_root(std::string_view text) {
 }
 
 Checked<Root> follow_root(const Root& current, std::string_view text) {
-  auto envelope = open_envelope(text);
+  const auto envelope = Envelope::parse(text);
   if (!envelope) return std::unexpected(envelope.error());
-  auto next = Root::parse(envelope->body);
+  return follow_root(current, *envelope);
+}
+
+Checked<Root> follow_root(const Root& current, const Envelope& envelope) {
+  if (envelope.type != kRootType) return refuse(Refusal::unknown_type, std::format("not a {}", kRootType));
+  // Before its contents are looked at, which say who else may have signed it.
+  if (!signed_by_holders(envelope, current)) {
+    return refuse(Refusal::root_threshold_old,
+                  std::format("signed by fewer than {} holders of root {}", current.root.threshold, current.version));
+  }
+  auto next = Root::parse(envelope.body);
   if (!next) return next;
   if (current.version == UINT32_MAX || next->version != current.version + 1) {
     return refuse(Refusal::root_version, std::format("root version {} does not follow {}; give every root in between",
                                                      next->version, current.version));
   }
-  const auto old = check_threshold(*envelope, current, *next, Refusal::root_threshold_old);
+  const auto old = check_threshold(envelope, current, *next, Refusal::root_threshold_old);
   if (!old) return std::unexpected(old.error());
-  const auto own = check_threshold(*envelope, *next, current, Refusal::root_threshold_new);
+  const auto own = check_threshold(envelope, *next, current, Refusal::root_threshold_new);
   if (!own) return std::unexpected(own.error());
   return next;
 }

@@ -38,6 +38,8 @@ struct Root {
 /// its own (root_threshold_new), so that a mistake cannot lock everybody out. The old root stays in force on any
 /// refusal.
 [[nodiscard]] Checked<Root> follow_root(const Root& current, std::string_view envelope);
+/// The same; the body is not parsed before the old threshold has vouched for it.
+[[nodiscard]] Checked<Root> follow_root(const Root& current, const Envelope& envelope);
 /// open_first_root, then follow_root for each further one. no_root when empty.
 [[nodiscard]] Checked<Root> follow_chain(std::span<const std::string> envelopes);
 

@@ -17,8 +17,6 @@ using base::MonotonicTime;
 
 /// Index pages asked for at once: 128 KiB.
 constexpr std::uint32_t kPagesAtOnce = 4;
-/// Servers that do not have a planned blob, one after the other, before a new plan is asked for.
-constexpr int kMaxRefusals = 8;
 /// Window of a device that listens to its site: most chunks come because others asked.
 constexpr std::uint32_t kSiteWindow = 4;
 
@@ -27,16 +25,13 @@ FetchFailure failure_of(const base::Error& error) {
   return error.code == Code::corrupt ? FetchFailure::corrupt : FetchFailure::storage;
 }
 
-std::filesystem::path transfer_path(const Digest& digest, std::string_view suffix) {
-  return std::filesystem::path("transfer") / (digest.hex() + std::string(suffix));
-}
-
 }  // namespace
 
 Fetcher::Fetcher(base::Storage& storage, BlobStore& store, FetcherOptions options)
     : storage_(&storage),
       store_(&store),
       options_(std::move(options)),
+      parser_(options_.parser != nullptr ? options_.parser : &local_parser_),
       random_(static_cast<std::minstd_rand::result_type>(options_.jitter_seed)),
       window_(options_.window) {
   correlation_ = static_cast<std::uint32_t>(random_());
@@ -108,6 +103,12 @@ void Fetcher::fail(FetchFailure failure, std::string text) {
 
 void Fetcher::fail(const base::Error& error) { fail(failure_of(error), error.message); }
 
+/// What the parser did not survive is not tried again with the next copy of it: whoever started this fetch decides.
+void Fetcher::fail_as_attack(const base::Error& error) {
+  if (state_ != FetchState::fetching) forget_route();
+  fail(FetchFailure::corrupt, error.message);
+}
+
 /// Damaged: forgets the plan too, so that the next start asks anew. Else what was fetched stays for the next start.
 void Fetcher::fail_and_forget(const base::Error& error) {
   if (failure_of(error) != FetchFailure::corrupt) return fail(error);
@@ -116,13 +117,6 @@ void Fetcher::fail_and_forget(const base::Error& error) {
   fail(error);
 }
 
-void Fetcher::forget_route() {
-  (void)storage_->remove(route_path());
-  (void)storage_->remove(transfer_path(route_.blob, ".index"));
-}
-
-std::filesystem::path Fetcher::route_path() const { return transfer_path(goal_.target, ".route"); }
-
 std::set<Digest> Fetcher::wanted() const {
   if (state_ == FetchState::idle || state_ == FetchState::done) return {};
   return {goal_.target, route_.blob};
@@ -130,36 +124,6 @@ std::set<Digest> Fetcher::wanted() const {
 
 // ---- from state to state
 // ---------------------------------------------------------------------------------------------
-
-void Fetcher::enter_asking(MonotonicTime now) {
-  state_ = FetchState::asking;
-  last_arrival_ = now;
-  request(now);
-}
-
-/// A route is chosen (or was, before a restart): its list of chunks comes next.
-void Fetcher::enter_route(MonotonicTime now) {
-  progress_.route = route_.kind;
-  progress_.planned_bytes = route_.price_bytes();
-  if (progress_.planned_bytes > goal_.max_bytes) {
-    fail(FetchFailure::over_budget, std::format("the cheapest way ({}) costs {} bytes, the budget is {}",
-                                                to_string(route_.kind), progress_.planned_bytes, goal_.max_bytes));
-    return;
-  }
-  if (auto document = storage_->read(transfer_path(route_.blob, ".index"), kMaxIndexBytes)) {
-    const auto hash = sha256_of(*document);
-    auto index = ChunkIndex::parse(*document);
-    if (hash && *hash == route_.index_hash && index && index->file_hash == route_.blob) {
-      progress_.spent_bytes += document->size();
-      enter_preparing(std::move(*index), now);
-      return;
-    }
-  }
-  state_ = FetchState::indexing;
-  last_arrival_ = now;
-  pages_.assign((route_.index_bytes + kIndexPageBytes - 1) / kIndexPageBytes, {});
-  request(now);
-}
 
 void Fetcher::enter_preparing(ChunkIndex index, MonotonicTime now) {
   pages_.clear();
@@ -256,57 +220,14 @@ void Fetcher::on_message(const base::mqtt::Message& message, MonotonicTime now) 
     on_chunk(piece, now);
 }
 
-void Fetcher::on_offer(const Offer& offer, MonotonicTime now) {
-  if (state_ != FetchState::asking || offer.target != goal_.target) return;
-  Offer usable = offer;
-  std::erase_if(usable.routes, [this](const Route& route) { return !route_is_usable(route, goal_, *store_); });
-  const Route* best = offer.target_bytes == goal_.target_bytes ? cheapest(usable) : nullptr;
-  if (best == nullptr) return fail(FetchFailure::not_offered, "no usable route was offered");
-  arrived(now);
-  under_way_.clear();  // the question; what is asked next must not wait for its time-out
-  route_ = *best;
-  if (route_.price_bytes() <= goal_.max_bytes) {
-    const std::uint64_t room = goal_.target_bytes + (route_.is_delta() ? route_.blob_bytes : 0) + route_.index_bytes;
-    if (const auto enough = store_->check_room(room); !enough) return fail(enough.error());
-    if (auto kept = keep_route(*storage_, route_path(), route_); !kept) return fail(kept.error());
-  }
-  enter_route(now);
-}
-
-void Fetcher::on_index_page(const Piece& piece, MonotonicTime now) {
-  if (state_ != FetchState::indexing || piece.number >= pages_.size()) return;
-  progress_.spent_bytes += piece.data.size();
-  const std::size_t start = piece.number * kIndexPageBytes;
-  if (piece.data.size() != std::min<std::size_t>(kIndexPageBytes, route_.index_bytes - start)) {
-    ++progress_.bad_pieces;
-    return;  // its number stays under way: the time-out asks again
-  }
-  arrived(now);
-  under_way_.erase(piece.number);
-  pages_[piece.number] = piece.data;
-  if (std::ranges::any_of(pages_, &Bytes::empty)) return request(now);
-
-  Bytes document;
-  for (const Bytes& page : pages_) document.insert(document.end(), page.begin(), page.end());
-  const auto hash = sha256_of(document);
-  auto index = ChunkIndex::parse(document);
-  if (!hash || *hash != route_.index_hash || !index) {
-    ++progress_.bad_pieces;
-    pages_.assign(pages_.size(), {});
-    return wait_before_retry(now);
-  }
-  const auto path = transfer_path(route_.blob, ".index");
-  if (auto kept = base::replace_file(*storage_, path, document); !kept) return fail(kept.error());
-  enter_preparing(std::move(*index), now);
-}
-
 void Fetcher::on_chunk(const Piece& piece, MonotonicTime now) {
   if (state_ != FetchState::fetching || piece.number >= staging_->index().chunks.size()) return;
   under_way_.erase(piece.number);
   progress_.spent_bytes += piece.data.size();
   if (staging_->has(piece.number)) return request(now);
   const Chunk& chunk = staging_->index().chunks[piece.number];
-  auto raw = unpack_chunk(chunk, piece.data);
+  auto raw = unpack_chunk(*parser_, chunk, piece.data);
+  if (!raw && raw.error().code != Code::corrupt) return fail_as_attack(raw.error());
   if (!raw) {
     ++progress_.bad_pieces;
     if (!retry_at_) wait_before_retry(now);
@@ -317,27 +238,6 @@ void Fetcher::on_chunk(const Piece& piece, MonotonicTime now) {
   progress_.chunks_done = staging_->done();
   if (staging_->complete()) return finish_chunks(now);
   request(now);
-}
-
-void Fetcher::on_refusal(const BlobRefusal& refusal, MonotonicTime now) {
-  const bool asked = state_ == FetchState::asking || state_ == FetchState::indexing || state_ == FetchState::fetching;
-  if (!asked) return;
-  // Another server, or this one later, may have it: the deadline decides, not one answer.
-  failure_text_ = refusal.text;
-  under_way_.clear();
-  const bool gone = refusal.code == RefusalCode::unknown_blob && state_ != FetchState::asking;
-  if (gone && ++refusals_ >= kMaxRefusals) {
-    // The plan is older than what the servers have now: a new offer. Chunks of the file itself stay useful.
-    forget_route();
-    if (route_.is_delta()) (void)storage_->remove(BlobStore::staging_path(route_.blob));
-    release();
-    effects_.push_back(
-        {.kind = FetchEffect::Kind::subscribe, .filter = blob_reply_topic(options_.root, options_.device)});
-    state_ = FetchState::asking;
-    last_arrival_ = now;
-    refusals_ = 0;
-  }
-  wait_before_retry(now);
 }
 
 /// Something useful came: the patience starts anew.

@@ -16,6 +16,7 @@
 #include "ota/delta/delta.h"
 #include "ota/store/blob_store.h"
 #include "ota/transfer/messages.h"
+#include "ota/transfer/piece_parser.h"
 #include "ota/transfer/staging_file.h"
 
 namespace wayside::ota {
@@ -53,8 +54,9 @@ struct FetcherOptions {
   std::chrono::milliseconds retry_floor{500};
   std::chrono::milliseconds retry_ceiling{60'000};
   std::uint64_t jitter_seed = 1;
-  /// Where deltas are decoded; empty: in this process.
+  /// Where deltas are decoded, and indexes and chunks parsed; empty: in this process. The parser must outlive this.
   DeltaOpener open_delta{};
+  PieceParser* parser = nullptr;
 };
 
 enum class FetchState : std::uint8_t {
@@ -137,6 +139,7 @@ class Fetcher {
   void fail(FetchFailure failure, std::string text);
   void fail(const base::Error& error);
   void fail_and_forget(const base::Error& error);
+  void fail_as_attack(const base::Error& error);
   void forget_route();
   void release();
   void enter_asking(base::MonotonicTime now);
@@ -149,6 +152,7 @@ class Fetcher {
   void on_index_page(const Piece& piece, base::MonotonicTime now);
   void on_chunk(const Piece& piece, base::MonotonicTime now);
   void on_refusal(const BlobRefusal& refusal, base::MonotonicTime now);
+  void take_index(const Bytes& document, base::MonotonicTime now);
   void request(base::MonotonicTime now);
   void request_chunks(base::MonotonicTime now);
   void send(const Request& request);
@@ -159,10 +163,13 @@ class Fetcher {
   void check_time(base::MonotonicTime now);
   [[nodiscard]] std::uint32_t next_wanted() const;
   [[nodiscard]] std::filesystem::path route_path() const;
+  [[nodiscard]] std::filesystem::path index_path() const;
 
   base::Storage* storage_;
   BlobStore* store_;
   FetcherOptions options_;
+  LocalPieceParser local_parser_;
+  PieceParser* parser_;
   FetchGoal goal_;
   FetchState state_ = FetchState::idle;
   FetchFailure failure_ = FetchFailure::none;

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "ota/delta/deflate.h"
-
 namespace wayside::ota {
 namespace {
 
@@ -98,11 +96,11 @@ base::Result<std::unique_ptr<Assembly>> Assembly::open(base::Storage& storage, c
 
 base::Result<bool> Assembly::step() { return maker_->step(output_, kStepBytes); }
 
-base::Result<Bytes> unpack_chunk(const Chunk& chunk, BytesView wire) {
+base::Result<Bytes> unpack_chunk(PieceParser& parser, const Chunk& chunk, BytesView wire) {
   if (wire.size() != chunk.wire_bytes) return base::fail(base::Code::corrupt, "the chunk has another size");
   Bytes raw(wire.begin(), wire.end());
   if (chunk.wire_bytes != chunk.raw_bytes) {
-    WAYSIDE_TRY(raw, inflate_chunk(wire, chunk.raw_bytes));
+    WAYSIDE_TRY(raw, parser.inflate(wire, chunk.raw_bytes));
   }
   WAYSIDE_TRY(const ChunkId id, chunk_id(raw));
   if (id != chunk.id) return base::fail(base::Code::corrupt, "the chunk has another hash");

@@ -50,8 +50,8 @@ class Assembly {
   Output output_;
 };
 
-/// The bytes of a chunk as they travel, unpacked and checked. Errors: corrupt.
-base::Result<Bytes> unpack_chunk(const Chunk& chunk, BytesView wire);
+/// The bytes of a chunk as they travel, unpacked by the parser and checked here. Errors: corrupt, those of the parser.
+base::Result<Bytes> unpack_chunk(PieceParser& parser, const Chunk& chunk, BytesView wire);
 
 /// Whether this device can take the route: its base is in the store and its sizes are sane.
 [[nodiscard]] bool route_is_usable(const Route& route, const FetchGoal& goal, const BlobStore& store);

@@ -15,13 +15,6 @@ namespace {
 using Json = nlohmann::json;
 constexpr std::size_t kMaxIdBytes = 64;
 
-bool is_id(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxIdBytes && text.front() != '.' && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
-  });
-}
-
 std::optional<std::string> text_in(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end() || !found->is_string()) return std::nullopt;
@@ -39,6 +32,13 @@ std::optional<int> number(std::string_view text, std::size_t at, std::size_t dig
 std::unexpected<Refused> malformed(std::string what) { return refuse(Refusal::command_malformed, std::move(what)); }
 
 }  // namespace
+
+bool is_command_name(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxIdBytes && text.front() != '.' && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
+  });
+}
 
 std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
   if (text.size() < 20 || text.size() > 30 || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
@@ -61,7 +61,7 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
 }
 
 Checked<std::optional<UpdateCommand>> parse_update_command(std::string_view id, std::string_view payload) {
-  if (!is_id(id)) return malformed("a command id has 1 to 64 of A-Z a-z 0-9 . _ -");
+  if (!is_command_name(id)) return malformed("a command id has 1 to 64 of A-Z a-z 0-9 . _ -");
   if (payload.size() > kMaxCommandBytes) return malformed(std::format("a command exceeds {} bytes", kMaxCommandBytes));
   const auto json = parse_bounded(payload);
   if (!json || !json->is_object()) return malformed("a command is no JSON object");
@@ -70,7 +70,7 @@ Checked<std::optional<UpdateCommand>> parse_update_command(std::string_view id, 
   if (*status != "init") return std::optional<UpdateCommand>();
   UpdateCommand command{.id = std::string(id)};
   const auto role = text_in(*json, "role");
-  if (!role || !is_id(*role)) return malformed("role is missing or no name");
+  if (!role || !is_command_name(*role)) return malformed("role is missing or no name");
   command.role = *role;
   const auto target = json->find("target");
   const auto hex = target != json->end() && target->is_object() ? text_in(*target, "manifest_sha256") : std::nullopt;
@@ -88,7 +88,7 @@ Checked<std::optional<UpdateCommand>> parse_update_command(std::string_view id, 
     }
   }
   command.rollout = text_in(*json, "rollout").value_or("");
-  if (!command.rollout.empty() && !is_id(command.rollout)) return malformed("rollout is no name");
+  if (!command.rollout.empty() && !is_command_name(command.rollout)) return malformed("rollout is no name");
   return command;
 }
 

@@ -23,6 +23,9 @@ struct UpdateCommand {
   std::string rollout;                ///< id of the roll-out policy it belongs to; may be empty
 };
 
+/// 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot.
+[[nodiscard]] bool is_command_name(std::string_view text);
+
 /// The payload of te/device/<id>///cmd/model_update/<cmd_id>:
 ///   {"status":"init","role":"detector","target":{"manifest_sha256":"9f.."},"not_after":"2026-09-02T06:00:00Z",
 ///    "hints":{"max_bytes":6000000},"rollout":"2026w36-det"}

@@ -148,23 +148,31 @@ std::pair<std::int64_t, bool> Updater::now_unix_s() const {
 Checked<Digest> Updater::offer(std::string_view text) {
   auto envelope = Envelope::parse(text);
   if (!envelope) return std::unexpected(envelope.error());
+  return offer(std::move(*envelope));
+}
+
+Checked<Digest> Updater::offer(Envelope envelope) {
   const auto [now_s, plausible] = now_unix_s();
-  const auto manifest = verify_manifest(*envelope, options_.root, now_s, plausible);
+  const auto manifest = verify_manifest(envelope, options_.root, now_s, plausible);
   if (!manifest) return std::unexpected(manifest.error());
-  WAYSIDE_TRY_IO(const Digest digest, sha256_of(std::as_bytes(std::span(envelope->body))));
+  WAYSIDE_TRY_IO(const Digest digest, sha256_of(std::as_bytes(std::span(envelope.body))));
   if (!offers_.contains(digest) && offers_.size() >= kMaxOffers) offers_.erase(offers_.begin());
-  offers_.insert_or_assign(digest, std::move(*envelope));
+  offers_.insert_or_assign(digest, std::move(envelope));
   return digest;
 }
 
 Checked<void> Updater::offer_policy(std::string_view text) {
-  auto envelope = Envelope::parse(text);
+  const auto envelope = Envelope::parse(text);
   if (!envelope) return std::unexpected(envelope.error());
-  if (envelope->type != kPolicyType) return refuse(Refusal::unknown_type, std::format("not a {}", kPolicyType));
-  const auto verified = verify_document(kPolicyType, envelope->body, envelope->signatures, options_.root.known_keys(),
+  return offer_policy(*envelope);
+}
+
+Checked<void> Updater::offer_policy(const Envelope& envelope) {
+  if (envelope.type != kPolicyType) return refuse(Refusal::unknown_type, std::format("not a {}", kPolicyType));
+  const auto verified = verify_document(kPolicyType, envelope.body, envelope.signatures, options_.root.known_keys(),
                                         options_.root.rollouts);
   if (!verified) return verified;
-  auto policy = parse_rollout_policy(envelope->body);
+  auto policy = parse_rollout_policy(envelope.body);
   if (!policy) return refuse(Refusal::command_malformed, policy.error().message);
   if (!policies_.contains(policy->id) && policies_.size() >= kMaxOffers) policies_.erase(policies_.begin());
   std::string id = policy->id;

@@ -61,9 +61,11 @@ class Updater {
   /// The model that `role` is to run now; nothing: the one of the configuration.
   [[nodiscard]] std::optional<Installed> active(const std::string& role) const { return slots_.slot(role).active; }
 
-  /// Takes a signed manifest (an Envelope); legal in every state. Returns its digest.
+  /// Takes a signed manifest; legal in every state. Returns its digest. The body is parsed after its signatures held.
+  Checked<Digest> offer(Envelope envelope);
   Checked<Digest> offer(std::string_view envelope);
-  /// Takes a signed roll-out policy.
+  /// Takes a signed roll-out policy; the same.
+  Checked<void> offer_policy(const Envelope& envelope);
   Checked<void> offer_policy(std::string_view envelope);
   /// Starts an update. A repeated id is answered with command_repeated and changes nothing. Refusals: command_expired,
   /// command_repeated, busy, manifest_not_known, wrong_role, not_admitted, not_yet (the policy is not known yet, or
