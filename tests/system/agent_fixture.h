@@ -113,6 +113,7 @@ class AgentSystem : public testing::Test {
     std::string camera = "synthetic:seed=1";
     std::filesystem::path model{};
     std::string more{};  ///< further YAML lines
+    std::filesystem::path program = WAYSIDE_AGENT_PROGRAM;
   };
   std::string write_config(const Setup& setup) {
     const auto path = dir_.path() / "agent.yaml";
@@ -126,7 +127,7 @@ class AgentSystem : public testing::Test {
   }
   std::unique_ptr<AgentProcess> start(const Setup& setup, std::vector<std::string> arguments = {}) {
     arguments.insert(arguments.begin(), {"--config", write_config(setup)});
-    return std::make_unique<AgentProcess>(WAYSIDE_AGENT_PROGRAM, arguments);
+    return std::make_unique<AgentProcess>(setup.program, arguments);
   }
 
   static constexpr const char* kHealth = "te/device/dut/service/agent/status/health";

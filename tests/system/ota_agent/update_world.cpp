@@ -37,12 +37,24 @@ UpdateWorld::UpdateWorld(std::filesystem::path folder, std::filesystem::path mod
     : folder_(std::move(folder)),
       model_(std::move(model)),
       storage_(base::DiskStorage::open(repository_folder()).value()) {
+  write_file(root_file(), root({&key_}));
+}
+
+/// The root whose only key is key_.
+std::string UpdateWorld::root(const std::vector<const ota::SecretKey*>& signers) const {
   const auto public_key = key_.public_key().value();
-  ota::Root root{.issued_unix_s = now_s() - 100, .expires_unix_s = now_s() + 1'000'000};
+  ota::Root root{.version = root_version_, .issued_unix_s = now_s() - 100, .expires_unix_s = now_s() + 1'000'000};
   root.root = root.packages = root.rollouts = {.keys = {{public_key.id(), public_key}}, .threshold = 1};
-  ota::Envelope envelope{.type = std::string(ota::kRootType), .body = root.serialize()};
-  envelope.signatures = {ota::sign_document(key_, envelope.type, envelope.body).value()};
-  write_file(root_file(), envelope.serialize());
+  ota::Envelope envelope{.type = std::string(ota::kRootType), .body = root.serialize(), .signatures = {}};
+  for (const auto* signer : signers)
+    envelope.signatures.push_back(ota::sign_document(*signer, envelope.type, envelope.body).value());
+  return envelope.serialize();
+}
+
+std::string UpdateWorld::rotate_keys() {
+  const ota::SecretKey old = std::exchange(key_, ota::SecretKey::generate().value());
+  ++root_version_;
+  return root({&old, &key_});
 }
 
 UpdateWorld::Golden UpdateWorld::golden(const std::filesystem::path& model) {

@@ -37,6 +37,9 @@ class UpdateWorld {
   /// What `wayside fleet push --dry-run` says a device with this inventory (its payload) will fetch.
   [[nodiscard]] std::uint64_t price_bytes(const ota::Digest& manifest, const std::string& inventory);
 
+  /// Another key for everything from now on; the next root document, signed by the old key and the new one.
+  std::string rotate_keys();
+
   [[nodiscard]] std::string root_file() const { return (folder_ / "root.json").string(); }
   [[nodiscard]] std::filesystem::path repository_folder() const { return folder_ / "repository"; }
   [[nodiscard]] const std::string& envelope(const ota::Digest& manifest) const { return envelopes_.at(manifest); }
@@ -53,7 +56,9 @@ class UpdateWorld {
   ota::Digest sign(const ota::Manifest& manifest);
 
   std::filesystem::path folder_, model_;
+  [[nodiscard]] std::string root(const std::vector<const ota::SecretKey*>& signers) const;
   ota::SecretKey key_ = ota::SecretKey::generate().value();
+  std::uint32_t root_version_ = 1;
   base::DiskStorage storage_;
   std::map<ota::Digest, std::string> envelopes_;
   std::string last_model_;  ///< deltas lead from it to the next one
