@@ -40,9 +40,12 @@ void UpdateLink::wish(LinkWish wish) {
 void UpdateLink::push(LinkEvent event) {
   {
     const std::lock_guard lock(mutex_);
-    const bool full = events_.size() >= kMaxEvents || event_bytes_ + event.message.payload.size() > kMaxEventBytes;
+    const auto beyond = [&](std::size_t times) {
+      return events_.size() >= times * kMaxEvents ||
+             event_bytes_ + event.message.payload.size() > times * kMaxEventBytes;
+    };
     const bool certain = event.kind != LinkEvent::Kind::message;
-    if (full && !certain && (event.message.qos == 0 || events_.size() >= 2 * kMaxEvents)) {
+    if (!certain && beyond(event.message.qos == 0 ? 1 : 2)) {
       if (++dropped_ == 1) base::log_warn("ota event=message_dropped topic={}", event.message.topic);
       return;
     }

@@ -45,7 +45,7 @@ struct LinkEvent {
 class UpdateLink {
  public:
   /// Bounds of what waits for the updater, which may be busy with an inference: beyond them messages without delivery
-  /// promise (QoS 0: chunks, which are asked for again) are dropped first.
+  /// promise (QoS 0: chunks, which are asked for again) are dropped first, beyond twice as much all of them.
   static constexpr std::size_t kMaxEvents = 256;
   static constexpr std::size_t kMaxEventBytes = std::size_t{4} << 20U;
 
