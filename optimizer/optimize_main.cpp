@@ -42,6 +42,10 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--target", arguments.target,
                  "folders for these targets, with what the vendor's tools need: all, or some of "
                  "cpu-int8,tensorrt,hailo8,rk3588 (cpu-int8)");
+  app.add_flag(
+      "--weight-only", options.weight_only,
+      "also .tflite files with float16 weights, and with int8 weights and float activations; their accuracy is "
+      "simulated: the CPU engine refuses float layers");
   app.add_flag("--profile", options.profile,
                "layer by layer: time on the engine, work, bytes, noise; as a table and a page beside the report");
   app.add_option("--task", arguments.task, "classify or ssd")->check(CLI::IsMember({"classify", "ssd"}));

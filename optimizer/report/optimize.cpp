@@ -145,6 +145,19 @@ Result<void> emit_targets(const Work& work, const Kept& kept, Report& report) {
   return {};
 }
 
+Result<void> measure_weight_only_forms(const Work& work, Report& report) {
+  for (const auto format : {WeightFormat::float16, WeightFormat::int8}) {
+    const std::string name = format == WeightFormat::float16 ? "float16-weights" : "int8-weights";
+    if (!work.progress(name, 0)) return fail(Code::bad_state, "stopped");
+    const auto file = work.options.out / std::format("{}.{}.tflite", report.model, name);
+    WAYSIDE_TRY(auto variant, measure_weight_only(work.prepared, format, work.task, work.evaluation, file));
+    variant.name = name;
+    variant.float_score = report.variants[0].float_score;
+    report.variants.push_back(std::move(variant));
+  }
+  return {};
+}
+
 Result<void> write_profile(const Work& work, const Kept& kept, Report& report) {
   constexpr std::size_t kSamples = 8;
   std::vector<ir::Values> samples;
@@ -221,6 +234,7 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
   WAYSIDE_CHECK(measure_chains(work, report, kept));
   if (!report.variants.empty()) WAYSIDE_CHECK(emit_targets(work, kept, report));
   if (!report.variants.empty() && options.profile) WAYSIDE_CHECK(write_profile(work, kept, report));
+  if (!report.variants.empty() && options.weight_only) WAYSIDE_CHECK(measure_weight_only_forms(work, report));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".md"), to_markdown(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".json"), to_json(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".svg"), to_svg(report)));

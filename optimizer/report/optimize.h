@@ -34,8 +34,9 @@ struct OptimizeOptions {
   bool any_domain = false;  ///< calibrates although the two sets are of different kinds
   /// Folders in OUT/NAME.targets, made of the chosen variant; of the most accurate one when none is within the budget.
   std::vector<emit::Target> targets;
-  bool profile = false;    ///< also NAME.CHAIN.profile.txt and .html, of the same variant as the targets
-  PackageOptions package;  ///< written when its `out` is named and a variant is within the budget
+  bool weight_only = false;  ///< also rows and files with float16 weights and with int8 weights and float activations
+  bool profile = false;      ///< also NAME.CHAIN.profile.txt and .html, of the same variant as the targets
+  PackageOptions package;    ///< written when its `out` is named and a variant is within the budget
 };
 
 /// "mse+equalised+bias"

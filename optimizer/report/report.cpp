@@ -16,6 +16,20 @@ std::string count_text(std::uint64_t count) {
   return count < 1000 ? std::format("{}", count) : std::format("{} {:03}", count / 1000, count % 1000);
 }
 
+double kilobytes(std::size_t bytes) { return static_cast<double>(bytes) / 1024; }
+
+std::string row(const Variant& v) {
+  const std::string measured =
+      v.on_engine ? std::format("{:.4f} | {:.2f}", v.engine_score, 100 * (v.float_score - v.engine_score))
+                  : std::format("- | {:.2f} (simulated)", 100 * (v.float_score - v.simulated_score));
+  const std::string cost = v.on_engine ? std::format("{:.0f} | {:.2f} | {:.2f} | {:.2f} %", kilobytes(v.memory_bytes),
+                                                     v.p50_ms, v.p99_ms, 100 * v.agreement)
+                                       : "- | - | - | -";
+  return std::format("| {} | {:.4f} | {:.4f} | {} | {:.0f} | {:.0f} | {} | {:.1f} ({}) |\n", v.name, v.float_score,
+                     v.simulated_score, measured, kilobytes(v.float_bytes), kilobytes(v.bytes), cost, v.least_sqnr_db,
+                     v.least_sqnr_tensor);
+}
+
 std::string appendix(const Report& report) {
   std::string out;
   for (const auto& sentence : report.bottlenecks) out += (out.empty() ? "\nBottlenecks:\n- " : "- ") + sentence + "\n";
@@ -28,8 +42,6 @@ std::string appendix(const Report& report) {
   }
   return out;
 }
-
-double kilobytes(std::size_t bytes) { return static_cast<double>(bytes) / 1024; }
 
 }  // namespace
 
@@ -46,12 +58,7 @@ std::string to_markdown(const Report& report) {
       report.calibration_samples, report.calibration_sha256.substr(0, 12), report.evaluation_samples, report.distance,
       report.training_seed ? std::format(" {}", *report.training_seed) : std::string(), report.metric);
   for (const auto& v : report.variants) {
-    out += std::format(
-        "| {} | {:.4f} | {:.4f} | {:.4f} | {:.2f} | {:.0f} | {:.0f} | {:.0f} | {:.2f} | {:.2f} | {:.2f} % | {:.1f} "
-        "({}) |\n",
-        v.name, v.float_score, v.simulated_score, v.engine_score, 100 * (v.float_score - v.engine_score),
-        kilobytes(v.float_bytes), kilobytes(v.bytes), kilobytes(v.memory_bytes), v.p50_ms, v.p99_ms, 100 * v.agreement,
-        v.least_sqnr_db, v.least_sqnr_tensor);
+    out += row(v);
   }
   if (report.chosen >= 0) {
     const auto& chosen = report.variants[static_cast<std::size_t>(report.chosen)];
@@ -86,7 +93,7 @@ std::string to_json(const Report& report) {
                                 {"misses", v.misses},
                                 {"float_score", v.float_score},
                                 {"simulated_score", v.simulated_score},
-                                {"engine_score", v.engine_score},
+                                {"engine_score", v.on_engine ? nlohmann::json(v.engine_score) : nlohmann::json()},
                                 {"float_bytes", v.float_bytes},
                                 {"bytes", v.bytes},
                                 {"memory_bytes", v.memory_bytes},
@@ -107,7 +114,8 @@ std::string to_svg(const Report& report) {
     std::string name;
   };
   std::vector<Point> points;
-  for (const auto& v : report.variants) points.push_back({kilobytes(v.bytes), v.engine_score, v.name});
+  for (const auto& v : report.variants)
+    points.push_back({kilobytes(v.bytes), v.on_engine ? v.engine_score : v.simulated_score, v.name});
   if (!report.variants.empty())
     points.push_back({kilobytes(report.variants[0].float_bytes), report.variants[0].float_score, "float"});
   double most_kb = 1, low = 1, high = 0;

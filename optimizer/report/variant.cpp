@@ -93,4 +93,28 @@ Result<Variant> measure_variant(const Prepared& prepared, const Quantized& quant
   return variant;
 }
 
+Result<Variant> measure_weight_only(const Prepared& prepared, WeightFormat format, const Task& task,
+                                    const std::vector<TaskSample>& evaluation, const std::filesystem::path& file) {
+  WAYSIDE_TRY(const auto bytes, write_weight_only(prepared.body, format, "weights rounded by wayside-optimize"));
+  WAYSIDE_CHECK(save_file(file, bytes));
+  Variant variant{.file = file.filename().string(),
+                  .float_bytes = ir::cost(prepared.whole).weight_count * sizeof(float),
+                  .bytes = bytes.size(),
+                  .on_engine = false,
+                  .misses = {"needs a runtime with float layers"}};
+  const Quantized rounded{
+      .graph = prepared.body,
+      .scheme = {.activations = std::vector<TensorQuantization>(prepared.body.tensors.size(), {0, 0}),
+                 .weights = std::vector(prepared.body.ops.size(), format)},
+      .integer = {}};
+  ir::Interpreter simulated(rounded.graph), tail(prepared.tail);
+  simulated.simulate(rounded.scheme);
+  WAYSIDE_TRY(
+      variant.simulated_score,
+      task.score([&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return tail.run(simulated.run({x})); },
+                 evaluation));
+  find_least_sqnr(rounded, evaluation, variant);
+  return variant;
+}
+
 }  // namespace wayside::optimizer

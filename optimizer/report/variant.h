@@ -32,12 +32,18 @@ struct Variant {
   double agreement = 0;  ///< share of the outputs, over some samples, that engine and simulation give within one step
   double least_sqnr_db = 0;  ///< over all computed tensors
   std::string least_sqnr_tensor;
+  bool on_engine = true;            ///< false: float layers, for other runtimes; engine_score, times and memory are 0
   std::vector<std::string> misses;  ///< limits of the budget that it does not meet
 };
 
 /// Writes `quantized` to `file`, loads it in the CPU engine and measures all columns but float_score.
 base::Result<Variant> measure_variant(const Prepared& prepared, const Quantized& quantized, const Task& task,
                                       const std::vector<TaskSample>& evaluation, const std::filesystem::path& file);
+
+/// Writes the body with weights in float16, or in int8 with float activations, to `file`; the score
+/// is simulated, since the CPU engine refuses float layers. Errors: those of write_weight_only.
+base::Result<Variant> measure_weight_only(const Prepared& prepared, WeightFormat format, const Task& task,
+                                          const std::vector<TaskSample>& evaluation, const std::filesystem::path& file);
 
 struct Report {
   std::string model, metric, calibration_sha256;

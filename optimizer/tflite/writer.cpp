@@ -15,6 +15,8 @@
 #include <system_error>
 #include <utility>
 
+#include "optimizer/quantize/minmax.h"
+
 namespace wayside::optimizer {
 namespace {
 
@@ -112,7 +114,10 @@ base::Result<void> check(const ir::Graph& graph, const ir::Op& op) {
 /// Collects buffers and tensors while the operators are walked.
 class Writer {
  public:
-  explicit Writer(const QuantizedGraph& graph) : graph_(graph) {}
+  /// `only_weights`: activations, biases and constants stay float; int8: `graph` has those weights, float16: rounded
+  /// here.
+  explicit Writer(const QuantizedGraph& graph, std::optional<WeightFormat> only_weights = {})
+      : graph_(graph), only_weights_(only_weights) {}
 
   std::vector<std::uint8_t> write(const std::string& description) {
     buffers_.push_back(schema::CreateBuffer(out_));  // buffer 0 is empty by convention: "computed at run time"
@@ -133,6 +138,11 @@ class Writer {
   /// A tensor of the graph keeps its number.
   void add_tensor_of_graph(std::size_t id) {
     const auto& tensor = graph_.graph.tensors[id];
+    if (only_weights_) {
+      const auto values = tensor.constant.empty() ? 0 : add_floats(tensor.constant);
+      add_tensor(tensor.shape, schema::TensorType::FLOAT32, values, tensor.name, 0);
+      return;
+    }
     const TensorQuantization& q = graph_.tensors[id];
     const std::vector<float> scale{q.scale};
     const std::vector<std::int64_t> zero{q.zero_point};
@@ -159,8 +169,29 @@ class Writer {
     return static_cast<std::uint32_t>(buffers_.size() - 1);
   }
 
+  std::uint32_t add_floats(const std::vector<float>& values) {
+    return add_buffer(values.data(), values.size() * sizeof(float));
+  }
+
+  /// A DEQUANTIZE that gives the layer floats: hybrid kernels take no scales per channel everywhere.
+  int add_dequantized(int stored, const std::vector<std::int32_t>& shape, const std::string& name) {
+    const std::vector<std::int32_t> from{stored};
+    const std::vector<std::int32_t> real{add_tensor(shape, schema::TensorType::FLOAT32, 0, name, 0)};
+    constexpr OperatorId kDequantize{6, 3};
+    operators_.push_back(schema::CreateOperatorDirect(out_, code_index(kDequantize), &from, &real));
+    return real[0];
+  }
+
+  int add_half_weight(const ir::Op& op, const std::vector<std::int32_t>& shape, const std::string& name) {
+    static_assert(sizeof(_Float16) == 2);
+    std::vector<_Float16> halves;
+    for (const float weight : op.weight) halves.push_back(static_cast<_Float16>(weight));
+    const auto buffer = add_buffer(halves.data(), halves.size() * sizeof(_Float16));
+    return add_dequantized(add_tensor(shape, schema::TensorType::FLOAT16, buffer, name + "/half", 0), shape, name);
+  }
+
   int add_weight(const ir::Op& op, const QuantizedWeights& weights, const std::string& name) {
-    const auto channels = static_cast<std::int32_t>(weights.scale.size());
+    const auto channels = static_cast<std::int32_t>(op.bias.size());
     const bool depthwise = op.kind == ir::OpKind::depthwise_conv;
     const std::int32_t inputs = graph_.graph.tensors[op.inputs[0]].shape.back();
     const ir::SlidingWindow& w = op.window;
@@ -168,6 +199,7 @@ class Writer {
                                                 ? std::vector<std::int32_t>{channels, inputs}
                                                 : std::vector<std::int32_t>{depthwise ? 1 : channels, w.kernel_h,
                                                                             w.kernel_w, depthwise ? channels : inputs};
+    if (only_weights_ == WeightFormat::float16) return add_half_weight(op, shape, name + "/weight");
     const std::vector<std::int64_t> zeros(weights.scale.size(), 0);
     const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &weights.scale, &zeros,
                                                                          0, depthwise ? 3 : 0);
@@ -177,10 +209,16 @@ class Writer {
                         quantization);
     }
     const auto buffer = add_buffer(weights.weight.data(), weights.weight.size());
-    return add_tensor(shape, schema::TensorType::INT8, buffer, name + "/weight", quantization);
+    const std::string full = name + "/weight";
+    if (!only_weights_) return add_tensor(shape, schema::TensorType::INT8, buffer, full, quantization);
+    return add_dequantized(add_tensor(shape, schema::TensorType::INT8, buffer, full + "/int8", quantization), shape,
+                           full);
   }
 
   int add_bias(const ir::Op& op, const QuantizedWeights& weights, const std::string& name) {
+    if (only_weights_)
+      return add_tensor({static_cast<std::int32_t>(op.bias.size())}, schema::TensorType::FLOAT32, add_floats(op.bias),
+                        name + "/bias", 0);
     const float input_scale = graph_.tensors[op.inputs[0]].scale;
     std::vector<float> scale = weights.scale;
     for (float& s : scale) s *= input_scale;
@@ -201,6 +239,7 @@ class Writer {
 
   /// The value that a pad puts in, in the scale of what is padded.
   int add_fill(const ir::Op& op, const std::string& name) {
+    if (only_weights_) return add_tensor({1}, schema::TensorType::FLOAT32, add_floats({op.alpha}), name + "/fill", 0);
     const TensorQuantization& q = graph_.tensors[op.output];
     const std::int8_t value = rounded(op.alpha, q);
     const std::vector<float> scale{q.scale};
@@ -209,15 +248,18 @@ class Writer {
     return add_tensor({1}, schema::TensorType::INT8, add_buffer(&value, 1), name + "/fill", quantization);
   }
 
-  std::uint32_t code_index(const ir::Op& op, WeightFormat format) {
-    OperatorId id = *operator_id(op);
-    constexpr int kInt4Version = 7;  // of all three operators with weights
-    if (format == WeightFormat::int4) id.version = kInt4Version;
+  std::uint32_t code_index(const OperatorId& id) {
     const auto [entry, fresh] = code_of_.try_emplace(id, static_cast<std::uint32_t>(codes_.size()));
     if (fresh) {
       codes_.push_back(schema::CreateOperatorCode(out_, static_cast<std::int8_t>(id.code), 0, id.version, id.code));
     }
     return entry->second;
+  }
+  std::uint32_t code_index(const ir::Op& op, WeightFormat format) {
+    OperatorId id = *operator_id(op);
+    constexpr int kInt4Version = 7;  // of all three operators with weights
+    if (format == WeightFormat::int4) id.version = kInt4Version;
+    return code_index(id);
   }
 
   /// Constants that follow an operator's inputs.
@@ -316,6 +358,7 @@ class Writer {
   }
 
   const QuantizedGraph& graph_;
+  std::optional<WeightFormat> only_weights_;
   FlatBufferBuilder out_;
   std::vector<Offset<schema::Buffer>> buffers_;
   std::vector<Offset<schema::Tensor>> tensors_;
@@ -327,13 +370,37 @@ class Writer {
 
 }  // namespace
 
-base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph, const std::string& description) {
-  if (graph.graph.inputs.size() != 1) {
+namespace {
+
+base::Result<void> check(const ir::Graph& graph) {
+  if (graph.inputs.size() != 1) {
     return base::fail(base::Code::unsupported,
-                      std::format("write_tflite: {} inputs; exactly one is supported", graph.graph.inputs.size()));
+                      std::format("write_tflite: {} inputs; exactly one is supported", graph.inputs.size()));
   }
-  for (const auto& op : graph.graph.ops) WAYSIDE_CHECK(check(graph.graph, op));
+  for (const auto& op : graph.ops) WAYSIDE_CHECK(check(graph, op));
+  return {};
+}
+
+}  // namespace
+
+base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph, const std::string& description) {
+  WAYSIDE_CHECK(check(graph.graph));
   return Writer(graph).write(description);
+}
+
+base::Result<std::vector<std::uint8_t>> write_weight_only(const ir::Graph& graph, WeightFormat format,
+                                                          const std::string& description) {
+  WAYSIDE_CHECK(check(graph));
+  const auto clip = std::ranges::find(graph.ops, ir::OpKind::clip, &ir::Op::kind);
+  if (clip != graph.ops.end())
+    return base::fail(
+        base::Code::unsupported,
+        std::format("write_weight_only: clip \"{}\": only INT8 saturates by itself", graph.tensors[clip->output].name));
+  if (format != WeightFormat::int8 && format != WeightFormat::float16)
+    return base::fail(base::Code::invalid_argument, "write_weight_only: weights are int8 or float16");
+  // Scales of activations do not matter: they are not written.
+  WAYSIDE_TRY(const auto integer, quantize(graph, std::vector<TensorQuantization>(graph.tensors.size())));
+  return Writer(integer, format).write(description);
 }
 
 base::Result<void> save_file(const std::filesystem::path& path, const std::vector<std::uint8_t>& bytes) {

@@ -17,6 +17,12 @@ namespace wayside::optimizer {
 /// not, padding that is neither SAME nor VALID; names the tensor).
 base::Result<std::vector<std::uint8_t>> write_tflite(const QuantizedGraph& graph, const std::string& description);
 
+/// Weights in float16, or in int8 per output channel, each behind a DEQUANTIZE; everything else is float. For other
+/// runtimes: the CPU engine refuses float layers. Errors: those of write_tflite; unsupported (clip), invalid_argument
+/// (another format, a batch norm that is not folded).
+base::Result<std::vector<std::uint8_t>> write_weight_only(const ir::Graph& graph, WeightFormat format,
+                                                          const std::string& description);
+
 /// Writes the bytes to a temporary file beside `path` and renames it. Errors: io.
 base::Result<void> save_file(const std::filesystem::path& path, const std::vector<std::uint8_t>& bytes);
 

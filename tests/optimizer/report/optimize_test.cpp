@@ -130,6 +130,7 @@ TEST_F(Optimize, TrainsTheBestChain) {
 TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
   options.targets = *emit::parse_targets("all");
   options.profile = true;
+  options.weight_only = true;
   const auto report = optimize(options, go_on);
   ASSERT_TRUE(report) << report.error().message;
   ASSERT_EQ(report->targets.size(), 4U);
@@ -139,6 +140,14 @@ TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
   }
   const auto markdown = to_markdown(*report);
   EXPECT_NE(markdown.find("| rk3588 | compile.py is to be run"), std::string::npos) << markdown;
+  ASSERT_EQ(report->variants.size(), 3U);
+  const Variant &half = report->variants[1], &dynamic = report->variants[2];
+  EXPECT_EQ(half.simulated_score, half.float_score) << "eleven bits change no answer here";
+  EXPECT_NEAR(dynamic.simulated_score, dynamic.float_score, 0.005);
+  EXPECT_LT(half.bytes, half.float_bytes * 6 / 10);
+  EXPECT_LT(dynamic.bytes, half.bytes * 7 / 10);
+  EXPECT_EQ(report->chosen, 0);
+  EXPECT_NE(markdown.find("(simulated)"), std::string::npos) << markdown;
   EXPECT_NE(markdown.find("Bottlenecks:"), std::string::npos) << markdown;
   EXPECT_EQ(nlohmann::json::parse(to_json(*report))["targets"].size(), 4U);
   EXPECT_GT(fs::file_size(options.out / "action_lzq_under_scene.mse+equalised+bias.profile.html"), 1000U);

@@ -66,5 +66,40 @@ TEST(WriteTflite, LoadsAndRunsInTheEngine) {
   EXPECT_TRUE((*session)->run());
 }
 
+/// Types of all tensors of a name's beginning.
+std::vector<schema::TensorType> types_of(const std::vector<std::uint8_t>& bytes, const std::string& name) {
+  std::vector<schema::TensorType> out;
+  for (const auto* tensor : *schema::GetModel(bytes.data())->subgraphs()->Get(0)->tensors()) {
+    if (tensor->name()->str().starts_with(name)) out.push_back(tensor->type());
+  }
+  return out;
+}
+
+TEST(WriteWeightOnly, KeepsActivationsInFloat) {
+  using enum schema::TensorType;
+  const ir::Graph graph = small_graph(3);
+  const auto half = write_weight_only(graph, WeightFormat::float16, "half");
+  const auto whole = write_weight_only(graph, WeightFormat::int8, "whole");
+  ASSERT_TRUE(half && whole);
+  for (const auto& bytes : {*half, *whole}) {
+    flatbuffers::Verifier verifier(bytes.data(), bytes.size());
+    EXPECT_TRUE(schema::VerifyModelBuffer(verifier));
+    EXPECT_EQ(types_of(bytes, "picture"), std::vector{FLOAT32});
+    EXPECT_EQ(types_of(bytes, "stem/bias"), std::vector{FLOAT32});
+  }
+  EXPECT_EQ(types_of(*half, "stem/weight"), (std::vector{FLOAT16, FLOAT32}));
+  EXPECT_EQ(types_of(*whole, "stem/weight"), (std::vector{INT8, FLOAT32}));
+}
+
+TEST(WriteWeightOnly, RefusesWhatItCannotSay) {
+  EXPECT_FALSE(write_weight_only(small_graph(3), WeightFormat::int4, "four bits"));
+  ir::Graph graph = small_graph(3);
+  graph.ops.back().kind = ir::OpKind::clip;
+  graph.ops.back().weight.clear();
+  const auto refused = write_weight_only(graph, WeightFormat::float16, "clip");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("scores_2"), std::string::npos) << refused.error().message;
+}
+
 }  // namespace
 }  // namespace wayside::optimizer
