@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// wayside-optimize: a float ONNX model in, measured INT8 variants and a report out.
+// wayside-optimize: a float or quantised model (ONNX, TFLite) in, measured INT8 variants and a report out.
 #include <CLI/CLI.hpp>
 
 #include <unistd.h>
@@ -25,13 +25,17 @@ std::atomic<bool> stop_requested{false};
 struct Arguments {
   OptimizeOptions options{.out = "build/optimize"};
   FinetuneOptions qat{.steps = 0, .scheme = {}};
+  double int4_share = 0;
+  std::int64_t adaround_steps = 0;
+  double kept = 0, energy = 0, latency_ms = 0;
+  std::int64_t distillation = 0;
   std::string task = "classify", order = "bgr", method = "auto", target = "cpu-int8", budget = "drop<1%";
   bool plain = false, json = false;
 };
 
 void describe(CLI::App& app, Arguments& arguments) {
   auto& options = arguments.options;
-  app.add_option("model", options.model, "float .onnx file")->required();
+  app.add_option("model", options.model, "float or quantised .onnx or .tflite file")->required();
   app.add_option("--calib", options.calibration,
                  "calibration: .csv, .mjpeg or a folder of pictures; 100 samples or more")
       ->required();
@@ -53,15 +57,34 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--order", arguments.order, "channels of pictures: bgr or rgb")->check(CLI::IsMember({"bgr", "rgb"}));
   app.add_option("--method", arguments.method,
                  "auto: cheap chains first, until one is within the budget; all: every chain, to compare them; or the "
-                 "ranges of one chain: min-max, average, percentile, kl, mse");
+                 "ranges of one chain: min-max, average, percentile, kl, mse, file (what a quantised model states)");
   app.add_option("--qat", arguments.qat.steps,
                  "quantisation-aware training of the most accurate chain, so many steps (0); with --method auto only "
                  "when none is within the budget; the float model teaches on the calibration samples; --calib-limit "
                  "counts")
       ->check(CLI::Range(0, 10'000'000));
-  app.add_option("--learning-rate", arguments.qat.learning_rate, "with --qat: of Adam (0.0001)")
+  app.add_option("--int4", arguments.int4_share,
+                 "with the ranges of one chain: at most this share of the weights gets four bits, as 0.5")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--seed", arguments.qat.seed, "with --qat: of the samples' order (1)");
+  app.add_option("--adaround", arguments.adaround_steps,
+                 "with the ranges of one chain: learns the rounding of each layer, so many steps (0; 1000 do)")
+      ->check(CLI::Range(0, 1'000'000));
+  app.add_option("--prune", arguments.kept, "first remove channels until this share of the work is left, as 0.5")
+      ->check(CLI::Range(0.01, 1.0));
+  app.add_option("--low-rank", arguments.energy, "first factorise layers, keeping this share of their energy, as 0.9")
+      ->check(CLI::Range(0.01, 1.0))
+      ->excludes("--prune");
+  app.add_option("--search", arguments.latency_ms,
+                 "first search a smaller network that takes less than so many ms here")
+      ->check(CLI::PositiveNumber)
+      ->excludes("--prune")
+      ->excludes("--low-rank");
+  app.add_option("--distil", arguments.distillation,
+                 "with these three: the original teaches the smaller network, so many steps (0)")
+      ->check(CLI::Range(0, 10'000'000));
+  app.add_option("--learning-rate", arguments.qat.learning_rate, "with --qat and --distil: of Adam (0.0001)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--seed", arguments.qat.seed, "with --qat and --distil: of the samples' order (1)");
   app.add_option("--calib-limit", options.calibration_limit, "at most so many calibration samples (256)");
   app.add_flag("--plain", arguments.plain, "with --method min-max..mse: no equalisation and no bias correction");
   app.add_flag("--any-domain", options.any_domain, "do not compare calibration and evaluation samples");
@@ -79,6 +102,16 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_flag("--json", arguments.json, "print the report as JSON, not as a table");
 }
 
+ShrinkOptions shrink_of(const Arguments& arguments) {
+  ShrinkOptions shrink{.kept_mac_share = {}, .energy = {}, .latency = {}, .training = arguments.qat};
+  shrink.training.steps = arguments.distillation;
+  if (arguments.kept > 0) shrink.kept_mac_share = arguments.kept;
+  if (arguments.energy > 0) shrink.energy = arguments.energy;
+  if (arguments.latency_ms > 0)
+    shrink.latency = std::chrono::nanoseconds(static_cast<std::int64_t>(arguments.latency_ms * 1e6));
+  return shrink;
+}
+
 Result<void> complete(Arguments& arguments) {
   auto& options = arguments.options;
   options.task.kind = arguments.task == "ssd" ? TaskKind::ssd : TaskKind::classify;
@@ -86,6 +119,7 @@ Result<void> complete(Arguments& arguments) {
   WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
   WAYSIDE_TRY(options.targets, emit::parse_targets(arguments.target));
   if (arguments.qat.steps > 0) options.training = arguments.qat;
+  if (arguments.kept > 0 || arguments.energy > 0 || arguments.latency_ms > 0) options.shrink = shrink_of(arguments);
   auto& package = options.package;
   if (package.name.empty()) package.name = options.model.stem().string();
   if (package.role.empty()) package.role = options.task.kind == TaskKind::classify ? "classifier" : "detector";
@@ -99,9 +133,14 @@ Result<void> complete(Arguments& arguments) {
   } else {
     const auto method = range_method(arguments.method);
     if (!method)
-      return fail(Code::invalid_argument,
-                  std::format("--method {}: not auto, all, min-max, average, percentile, kl or mse", arguments.method));
-    options.chains = {{.method = *method, .equalize = !arguments.plain, .correct_bias = !arguments.plain}};
+      return fail(
+          Code::invalid_argument,
+          std::format("--method {}: not auto, all, min-max, average, percentile, kl, mse or file", arguments.method));
+    options.chains = {{.method = *method,
+                       .equalize = !arguments.plain && *method != RangeMethod::file,  // its ranges would not fit
+                       .correct_bias = !arguments.plain,
+                       .int4_share = arguments.int4_share,
+                       .adaround_steps = arguments.adaround_steps}};
   }
   return {};
 }

@@ -10,7 +10,7 @@
 namespace wayside::optimizer {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames{"min-max", "average", "percentile", "kl", "mse"};
+constexpr std::array<std::string_view, 6> kNames{"min-max", "average", "percentile", "kl", "mse", "file"};
 
 /// Shares of each end of the range that kl and mse try.
 constexpr int kShares = 50;
@@ -54,7 +54,7 @@ float TensorStatistics::centre(std::size_t bin) const {
 Range TensorStatistics::range(RangeMethod method) const {
   if (samples_ == 0) return {};
   const bool counted = !bins_.empty() && all_.high > all_.low;
-  if (method == RangeMethod::average) {
+  if (method == RangeMethod::average || method == RangeMethod::file) {
     const auto n = static_cast<double>(samples_);
     return {static_cast<float>(low_sum_ / n), static_cast<float>(high_sum_ / n)};
   }

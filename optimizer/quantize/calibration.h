@@ -17,8 +17,8 @@ namespace wayside::optimizer {
 /// kPercentileCut of the values at each end. kl: the clipping whose 256 levels lose least information
 /// (Kullback-Leibler, as in Migacz, 8-bit inference with TensorRT, GTC 2017, here with both ends free): forgets rare
 /// outliers. mse: the clipping with the least squared error of rounding and clipping together: keeps an outlier as long
-/// as cutting it costs more than the coarser steps that it brings.
-enum class RangeMethod : std::uint8_t { min_max, average, percentile, kl, mse };
+/// as cutting it costs more than the coarser steps that it brings. file: what the imported file states, else average.
+enum class RangeMethod : std::uint8_t { min_max, average, percentile, kl, mse, file };
 inline constexpr double kPercentileCut = 1e-4;
 [[nodiscard]] std::string_view to_string(RangeMethod method);
 [[nodiscard]] std::optional<RangeMethod> range_method(std::string_view name);

@@ -7,6 +7,7 @@
 #include <format>
 #include <utility>
 
+#include "optimizer/quantize/adaround.h"
 #include "optimizer/quantize/int4.h"
 
 namespace wayside::optimizer {
@@ -110,6 +111,22 @@ std::vector<WeightFormat> weight_formats(const ir::Graph& graph, const std::vect
                      share);
 }
 
+/// Of the second pass over the samples.
+bool needs_counts(RangeMethod method) {
+  return method != RangeMethod::min_max && method != RangeMethod::average && method != RangeMethod::file;
+}
+
+std::vector<Range> ranges_of(const ir::Graph& graph, const std::vector<TensorStatistics>& statistics,
+                             RangeMethod method) {
+  std::vector<Range> ranges;
+  for (std::size_t id = 0; id < statistics.size(); ++id) {
+    const ir::Tensor& tensor = graph.tensors[id];
+    const bool stated = method == RangeMethod::file && tensor.low < tensor.high;
+    ranges.push_back(stated ? Range{tensor.low, tensor.high} : statistics[id].range(method));
+  }
+  return ranges;
+}
+
 }  // namespace
 
 bool keeps_scale(OpKind kind) {
@@ -139,6 +156,7 @@ std::size_t equalize_layers(ir::Graph& graph) {
       Op& first = graph.ops[producers[second.inputs[0]]];
       if (!has_weights(first.kind) || first.activation == ir::Activation::relu6) continue;
       equalize_pair(graph, first, second);
+      graph.tensors[second.inputs[0]].low = graph.tensors[second.inputs[0]].high = 0;  // no longer what a file said
       ++pairs;
     }
   }
@@ -203,6 +221,7 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
                     samples.size(), kMinCalibrationPictures));
   }
   if (options.equalize) equalize_layers(graph);
+  const ir::Graph exact = graph;
   const auto formats = weight_formats(graph, samples, options.int4_share);
   for (std::size_t i = 0; i < formats.size(); ++i) {
     if (formats[i] == WeightFormat::int4) clip_for_int4(graph.ops[i]);
@@ -210,7 +229,8 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
   std::vector<TensorStatistics> statistics(graph.tensors.size());
   ChannelMeans means(graph);
   ir::Interpreter interpreter(graph);
-  const bool twice = options.method != RangeMethod::min_max && options.method != RangeMethod::average;
+  const bool twice = needs_counts(options.method);
+  const double calibration_share = options.adaround_steps > 0 ? 0.1 : 1;  // of the work
   for (int pass = 0; pass < (twice ? 2 : 1); ++pass) {
     interpreter.observe([&](ir::TensorId id, std::span<const float> values) {
       if (pass == 1) return statistics[id].count(values);
@@ -222,14 +242,18 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
       const double done =
           (static_cast<double>(pass) + static_cast<double>(i + 1) / static_cast<double>(samples.size())) /
           (twice ? 2 : 1);
-      if (progress && !progress(done)) return base::fail(base::Code::bad_state, "stopped");
+      if (progress && !progress(calibration_share * done)) return base::fail(base::Code::bad_state, "stopped");
     }
   }
-  std::vector<Range> ranges;
-  for (const auto& one : statistics) ranges.push_back(one.range(options.method));
-  const auto scales = scales_for(graph, ranges, input);
+  const auto scales = scales_for(graph, ranges_of(graph, statistics, options.method), input);
+  if (options.adaround_steps > 0) {
+    WAYSIDE_CHECK(round_adaptively(
+        exact, graph, {scales, formats}, samples,
+        {.steps = options.adaround_steps, .correct_bias = options.correct_bias},
+        [&](double done) { return !progress || progress(calibration_share + (1 - calibration_share) * done); }));
+  }
   WAYSIDE_TRY(auto integer, quantize(graph, scales, formats));
-  if (options.correct_bias) {
+  if (options.correct_bias && options.adaround_steps == 0) {
     correct_biases(graph, integer, means);
     WAYSIDE_TRY(integer, quantize(graph, scales, formats));
   }

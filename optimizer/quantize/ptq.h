@@ -2,6 +2,7 @@
 // Post-training quantisation of any graph: equalise, calibrate, choose scales, correct biases, round.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct PtqOptions {
   bool equalize = true;      ///< cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1)
   bool correct_bias = true;  ///< the same paper, section 4.2, with measured means
   double int4_share = 0;     ///< at most this share of the weights gets four bits: the layers that lose least by it
+  std::int64_t adaround_steps = 0;  ///< for each layer, see adaround.h; 0: weights are rounded to the nearest
 };
 
 /// Scales one layer's outputs down and the next one's inputs up, channel by channel, so that both have weights of

@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "optimizer/import/onnx_import.h"
+#include "optimizer/import/import_model.h"
 #include "optimizer/report/profile.h"
 #include "optimizer/tflite/writer.h"
 #include "ota/store/digest.h"
@@ -53,10 +53,30 @@ struct Work {
   const OptimizeOptions& options;
   const Task& task;
   const Prepared& prepared;
+  ir::Graph network;  ///< the body, or the smaller network that takes its place
   std::vector<ir::Values> calibration;
   std::vector<TaskSample> evaluation;
   const OptimizeProgress& progress;
 };
+
+PtqOptions with_adaround(double int4_share) {
+  constexpr std::int64_t kSteps = 1000;
+  return {.method = RangeMethod::mse,
+          .equalize = true,
+          .correct_bias = true,
+          .int4_share = int4_share,
+          .adaround_steps = kSteps};
+}
+
+/// The same chain with nearest rounding misses a limit that rounding does not change.
+bool is_hopeless(const PtqOptions& chain, const Report& report) {
+  if (chain.adaround_steps == 0) return false;
+  PtqOptions nearest = chain;
+  nearest.adaround_steps = 0;
+  const auto found = std::ranges::find(report.variants, name_of(nearest), &Variant::name);
+  return found != report.variants.end() &&
+         std::ranges::any_of(found->misses, [](const std::string& miss) { return !miss.starts_with("drop"); });
+}
 
 /// Appends a row to the report, and chooses it where it is the best within the budget.
 Result<void> measure(const Work& work, const Quantized& quantized, const std::string& name, double float_score,
@@ -97,11 +117,28 @@ struct Kept {
   Quantized quantized;
 };
 
+/// In float, with the tail.
+Result<double> score_of(const Work& work, const ir::Graph& body) {
+  ir::Interpreter network(body), tail(work.prepared.tail);
+  return work.task.score(
+      [&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return tail.run(network.run({x})); },
+      work.evaluation);
+}
+
+Result<void> make_smaller(Work& work, Report& report) {
+  report.shrunk = name_of(*work.options.shrink);
+  WAYSIDE_TRY(auto shrunk, shrink(work.prepared.body, samples_of(work.calibration), *work.options.shrink,
+                                  [&](double done) { return work.progress(report.shrunk, done); }));
+  WAYSIDE_TRY(report.untrained_score, score_of(work, shrunk.untrained));
+  WAYSIDE_TRY(report.trained_score, score_of(work, shrunk.trained));
+  report.shrunk_mac_count = ir::cost(shrunk.trained).mac_count;
+  work.network = std::move(shrunk.trained);
+  return {};
+}
+
 Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   if (!work.progress("float", 0)) return fail(Code::bad_state, "stopped");
-  ir::Interpreter whole(work.prepared.whole);
-  const auto run = [&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return whole.run({x}); };
-  WAYSIDE_TRY(const double float_score, work.task.score(run, work.evaluation));
+  WAYSIDE_TRY(const double float_score, score_of(work, work.prepared.body));
   const auto keep = [&](Quantized quantized) {
     const std::size_t last = report.variants.size() - 1;
     const bool chosen = report.chosen == static_cast<int>(last);
@@ -111,10 +148,11 @@ Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   std::size_t best = 0;
   Quantized best_quantized;
   for (const auto& chain : work.options.chains) {
-    const std::string name = name_of(chain);
+    if (work.options.first_that_fits && is_hopeless(chain, report)) continue;
+    const std::string name = (report.shrunk.empty() ? "" : report.shrunk + "+") + name_of(chain);
     const auto progress = [&](double done) { return work.progress(name, done); };
-    WAYSIDE_TRY(auto quantized, quantize_after_training(work.prepared.body, work.calibration,
-                                                        work.task.input_quantization(), chain, progress));
+    WAYSIDE_TRY(auto quantized, quantize_after_training(work.network, work.calibration, work.task.input_quantization(),
+                                                        chain, progress));
     WAYSIDE_CHECK(measure(work, quantized, name, float_score, report));
     const std::size_t last = report.variants.size() - 1;
     if (work.options.training && (last == 0 || better(report.variants[last], report.variants[best]))) {
@@ -177,7 +215,8 @@ Result<void> write_profile(const Work& work, const Kept& kept, Report& report) {
 std::string name_of(const PtqOptions& chain) {
   return std::string(to_string(chain.method)) + (chain.equalize ? "+equalised" : "") +
          (chain.correct_bias ? "+bias" : "") +
-         (chain.int4_share > 0 ? std::format("+int4-{:.0f}", 100 * chain.int4_share) : "");
+         (chain.int4_share > 0 ? std::format("+int4-{:.0f}", 100 * chain.int4_share) : "") +
+         (chain.adaround_steps > 0 ? "+adaround" : "");
 }
 
 std::vector<PtqOptions> ladder() {
@@ -187,7 +226,11 @@ std::vector<PtqOptions> ladder() {
           {.method = RangeMethod::kl, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 0.5},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 0.75},
-          {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 1}};
+          {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 1},
+          with_adaround(0),
+          with_adaround(0.5),
+          with_adaround(0.75),
+          with_adaround(1)};
 }
 
 std::vector<PtqOptions> all_chains() {
@@ -199,11 +242,12 @@ std::vector<PtqOptions> all_chains() {
   out.push_back({.method = RangeMethod::mse, .equalize = false, .correct_bias = true});
   for (const double share : {0.0, 0.5, 0.75, 1.0})
     out.push_back({.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = share});
+  for (const double share : {0.0, 1.0}) out.push_back(with_adaround(share));
   return out;
 }
 
 Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& progress) {
-  WAYSIDE_TRY(auto graph, import_onnx(options.model));
+  WAYSIDE_TRY(auto graph, import_model(options.model));
   TaskSpec fewer = options.task;
   fewer.limit = options.calibration_limit;
   WAYSIDE_TRY(const auto task, Task::create(options.task, graph));
@@ -223,13 +267,15 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
                 .tail_ops = prepared.tail.ops.size(),
                 .distance = domain_distance(calibration, evaluation, task.channels())};
   WAYSIDE_CHECK(check_domain(options, report.distance));
-  if (options.training) report.training_seed = options.training->seed;
+  if (options.training || options.shrink)
+    report.training_seed = options.training ? options.training->seed : options.shrink->training.seed;
   std::vector<ir::Values> inputs;
   for (auto& sample : calibration) inputs.push_back(std::move(sample.input));
   std::error_code error;
   std::filesystem::create_directories(options.out, error);
   if (error) return fail(Code::io, std::format("{}: {}", options.out.string(), error.message()));
-  const Work work{options, task, prepared, std::move(inputs), std::move(evaluation), progress};
+  Work work{options, task, prepared, prepared.body, std::move(inputs), std::move(evaluation), progress};
+  if (options.shrink) WAYSIDE_CHECK(make_smaller(work, report));
   Kept kept;
   WAYSIDE_CHECK(measure_chains(work, report, kept));
   if (!report.variants.empty()) WAYSIDE_CHECK(emit_targets(work, kept, report));

@@ -12,6 +12,7 @@
 #include "optimizer/quantize/ptq.h"
 #include "optimizer/report/budget.h"
 #include "optimizer/report/package.h"
+#include "optimizer/report/shrink.h"
 #include "optimizer/report/task.h"
 #include "optimizer/report/variant.h"
 #include "optimizer/tune/finetune.h"
@@ -19,7 +20,7 @@
 namespace wayside::optimizer {
 
 struct OptimizeOptions {
-  std::filesystem::path model;        ///< float .onnx
+  std::filesystem::path model;        ///< .onnx or .tflite, float or quantised
   std::filesystem::path calibration;  ///< samples without labels, see Task::load
   std::filesystem::path evaluation;   ///< labelled samples
   std::filesystem::path out;          ///< folder for NAME.CHAIN.tflite, NAME.md, NAME.json, NAME.svg
@@ -31,7 +32,8 @@ struct OptimizeOptions {
   /// Quantisation-aware training of the most accurate chain on the calibration samples, the float network teaches; with
   /// first_that_fits only when no chain is within the budget. Goes on from OUT/NAME.CHAIN.checkpoint after a stop.
   std::optional<FinetuneOptions> training;
-  bool any_domain = false;  ///< calibrates although the two sets are of different kinds
+  std::optional<ShrinkOptions> shrink;  ///< the chains quantise a smaller network
+  bool any_domain = false;              ///< calibrates although the two sets are of different kinds
   /// Folders in OUT/NAME.targets, made of the chosen variant; of the most accurate one when none is within the budget.
   std::vector<emit::Target> targets;
   bool weight_only = false;  ///< also rows and files with float16 weights and with int8 weights and float activations
@@ -41,7 +43,8 @@ struct OptimizeOptions {
 
 /// "mse+equalised+bias"
 [[nodiscard]] std::string name_of(const PtqOptions& chain);
-/// What the accuracy-aware loop tries, cheapest first.
+/// What the accuracy-aware loop tries, cheapest first. A chain with AdaRound is left out where the same one without it
+/// misses more than the accuracy.
 [[nodiscard]] std::vector<PtqOptions> ladder();
 /// Each range method plain, then what equalisation and bias correction add.
 [[nodiscard]] std::vector<PtqOptions> all_chains();

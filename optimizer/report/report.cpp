@@ -57,6 +57,13 @@ std::string to_markdown(const Report& report) {
       report.model, count_text(report.mac_count), report.imported_ops, report.body_ops, report.tail_ops,
       report.calibration_samples, report.calibration_sha256.substr(0, 12), report.evaluation_samples, report.distance,
       report.training_seed ? std::format(" {}", *report.training_seed) : std::string(), report.metric);
+  if (!report.shrunk.empty()) {
+    const auto introduction = std::format(
+        "Made smaller ({}): {} multiply-accumulates; in float {:.4f} before and {:.4f} after training "
+        "without labels.\n\n",
+        report.shrunk, count_text(report.shrunk_mac_count), report.untrained_score, report.trained_score);
+    out.insert(out.find("| variant"), introduction);
+  }
   for (const auto& v : report.variants) {
     out += row(v);
   }
@@ -83,6 +90,10 @@ std::string to_json(const Report& report) {
       {"calibration_samples", report.calibration_samples},
       {"evaluation_samples", report.evaluation_samples},
       {"domain_distance", report.distance},
+      {"shrunk", report.shrunk},
+      {"shrunk_mac_count", report.shrunk_mac_count},
+      {"untrained_score", report.untrained_score},
+      {"trained_score", report.trained_score},
       {"chosen", chosen},
       {"training_seed", report.training_seed ? nlohmann::json(*report.training_seed) : nlohmann::json()},
       {"targets", nlohmann::json::array()},

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <format>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "optimizer/data/dataset.h"
@@ -98,8 +99,10 @@ Result<Task> Task::create(const TaskSpec& spec, const ir::Graph& graph) {
   return task;
 }
 
+bool Task::takes_pictures() const { return input_.size() == 4 && input_[3] == 3; }
+
 TensorQuantization Task::input_quantization() const {
-  return spec_.kind == TaskKind::classify ? TensorQuantization{0, 0} : TensorQuantization{1, -128};
+  return takes_pictures() ? TensorQuantization{1, -128} : TensorQuantization{0, 0};
 }
 
 /// Stretched to the network's size, as these networks were trained.
@@ -125,10 +128,34 @@ TaskSample Task::from_picture(const Picture& picture, const std::vector<LabelBox
   return sample;
 }
 
+Result<std::vector<TaskSample>> Task::load_classes(const std::filesystem::path& path) const {
+  std::vector<std::filesystem::path> folders;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    if (entry.is_directory()) folders.push_back(entry.path());
+  }
+  if (error) return fail(Code::not_found, std::format("{}: {}", path.string(), error.message()));
+  std::ranges::sort(folders);
+  const bool labelled = !folders.empty();
+  if (!labelled) folders.push_back(path);
+  std::vector<TaskSample> samples;
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    WAYSIDE_TRY(const auto folder,
+                load_folder({.folder = folders[i], .classes = {}, .keep_width_px = 1 << 14, .limit = spec_.limit}));
+    for (const auto& one : folder.samples) {
+      samples.push_back(from_picture(one.picture, {}));
+      if (labelled) samples.back().label = static_cast<int>(i);
+    }
+  }
+  return samples;
+}
+
 Result<std::vector<TaskSample>> Task::load(const std::filesystem::path& path) const {
   std::vector<TaskSample> samples;
-  if (spec_.kind == TaskKind::classify) {
+  if (!takes_pictures() || path.extension() == ".csv") {
     WAYSIDE_TRY(samples, load_rows(path, ir::element_count(input_)));
+  } else if (spec_.kind == TaskKind::classify && path.extension() != ".mjpeg") {
+    WAYSIDE_TRY(samples, load_classes(path));
   } else if (path.extension() == ".mjpeg") {
     WAYSIDE_TRY(const auto bytes, read_bytes(path));
     WAYSIDE_TRY(auto frames, split_mjpeg(bytes));
@@ -174,6 +201,9 @@ Result<double> Task::score(const Run& run, const std::vector<TaskSample>& sample
     if (spec_.kind == TaskKind::ssd) {
       judged.push_back({.found = decode_ssd(outputs), .truth = sample.boxes});
     } else {
+      if (sample.label < 0)
+        return fail(Code::invalid_argument,
+                    "the evaluation pictures have no labels; put those of each class into a folder of their own");
       const auto best = std::ranges::max_element(outputs[0]) - outputs[0].begin();
       right += best == sample.label ? 1 : 0;
     }

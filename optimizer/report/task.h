@@ -17,8 +17,9 @@
 namespace wayside::optimizer {
 
 /// classify: rows of a .csv file "number,..,label" (a first line without numbers is skipped); label:
-/// number of the right output. ssd: pictures with YOLO labels (or an .mjpeg video for calibration), outputs loc and
-/// conf over priors.
+/// number of the right output; where the network takes a picture also a folder with a folder of pictures for each class
+/// (in the order of their names), or, without labels, of pictures, or an .mjpeg video. ssd: pictures with YOLO labels
+/// (or an .mjpeg video for calibration), outputs loc and conf over priors.
 enum class TaskKind : std::uint8_t { classify, ssd };
 
 struct TaskSpec {
@@ -45,12 +46,14 @@ class Task {
   /// 0..1: share of right answers, or AP50.
   [[nodiscard]] base::Result<double> score(const Run& run, const std::vector<TaskSample>& samples) const;
   [[nodiscard]] std::string metric() const { return spec_.kind == TaskKind::classify ? "top-1" : "AP50"; }
-  /// Fixed by the task for pictures (0..255 as they are); scale 0: from the calibration.
+  /// Fixed for pictures (0..255 as they are); scale 0: from the calibration.
   [[nodiscard]] TensorQuantization input_quantization() const;
   /// Of a picture; 1 for rows.
   [[nodiscard]] std::size_t channels() const { return input_.size() == 4 ? static_cast<std::size_t>(input_[3]) : 1; }
 
  private:
+  [[nodiscard]] bool takes_pictures() const;
+  [[nodiscard]] base::Result<std::vector<TaskSample>> load_classes(const std::filesystem::path& path) const;
   [[nodiscard]] TaskSample from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const;
   [[nodiscard]] std::vector<Detection> decode_ssd(const std::vector<ir::Values>& outputs) const;
 

@@ -49,7 +49,10 @@ struct Report {
   std::string model, metric, calibration_sha256;
   std::uint64_t mac_count = 0;
   std::size_t calibration_samples = 0, evaluation_samples = 0, imported_ops = 0, body_ops = 0, tail_ops = 0;
-  double distance = 0;  ///< domain_distance()
+  double distance = 0;                            ///< domain_distance()
+  std::string shrunk;                             ///< name_of(ShrinkOptions); empty: the network is the imported one
+  double untrained_score = 0, trained_score = 0;  ///< of the smaller network in float
+  std::uint64_t shrunk_mac_count = 0;
   std::vector<Variant> variants;
   int chosen = -1;  ///< index into variants; -1: none is within the budget
   std::vector<emit::TargetStatus> targets{};

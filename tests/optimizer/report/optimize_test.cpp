@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -79,7 +80,9 @@ TEST_F(Optimize, TriesEveryChainForAnImpossibleBudget) {
   const auto report = optimize(options, go_on);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->chosen, -1);
-  EXPECT_EQ(report->variants.size(), ladder().size());
+  const auto adaround = std::ranges::count_if(ladder(), [](const auto& chain) { return chain.adaround_steps > 0; });
+  EXPECT_EQ(report->variants.size() + static_cast<std::size_t>(adaround), ladder().size())
+      << "it cannot lower the size";
   EXPECT_NE(to_markdown(*report).find("None is within the budget"), std::string::npos);
 }
 
@@ -151,6 +154,33 @@ TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
   EXPECT_NE(markdown.find("Bottlenecks:"), std::string::npos) << markdown;
   EXPECT_EQ(nlohmann::json::parse(to_json(*report))["targets"].size(), 4U);
   EXPECT_GT(fs::file_size(options.out / "action_lzq_under_scene.mse+equalised+bias.profile.html"), 1000U);
+}
+
+/// A network with half of the work, taught without labels, then quantised: the report has both losses.
+TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
+  options.shrink = ShrinkOptions{.kept_mac_share = 0.5,
+                                 .energy = {},
+                                 .latency = {},
+                                 .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->shrunk, "pruned-50+distilled-150");
+  EXPECT_NEAR(static_cast<double>(report->shrunk_mac_count), 0.5 * static_cast<double>(report->mac_count),
+              0.05 * static_cast<double>(report->mac_count));
+  EXPECT_GT(report->trained_score, report->untrained_score) << "training wins something back";
+  ASSERT_EQ(report->variants.size(), 1U);
+  const Variant& variant = report->variants[0];
+  EXPECT_EQ(variant.name, "pruned-50+distilled-150+mse+equalised+bias");
+  EXPECT_GT(variant.float_score, 0.7) << "of the network as it came";
+  EXPECT_NEAR(variant.engine_score, report->trained_score, 0.03);
+  EXPECT_NE(to_markdown(*report).find("Made smaller (pruned-50+distilled-150)"), std::string::npos);
+  options.shrink =
+      ShrinkOptions{.kept_mac_share = {}, .energy = 0.5, .latency = {}, .training = {.steps = 0, .scheme = {}}};
+  const auto low_rank = optimize(options, go_on);
+  ASSERT_TRUE(low_rank) << low_rank.error().message;
+  EXPECT_EQ(low_rank->shrunk, "low-rank-50");
+  EXPECT_LT(low_rank->shrunk_mac_count, report->mac_count);
+  EXPECT_EQ(low_rank->trained_score, low_rank->untrained_score);
 }
 
 TEST_F(Optimize, StopsWhenAsked) {

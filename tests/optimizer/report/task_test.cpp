@@ -34,6 +34,60 @@ TEST(DomainDistance, SeesBrightnessContrastAndOneChannel) {
   EXPECT_GT(domain_distance(usual, normal(100, 100, 20, 60), 3), 5) << "one channel brighter by six deviations";
 }
 
+/// Three pictures of one colour in two folders.
+class Classes : public testing::Test {
+ protected:
+  void SetUp() override {
+    ir::Assembler assembler;
+    assembler.output(assembler.input("in", {1, 2, 2, 3}));
+    auto made = Task::create({.bgr = false}, assembler.take());
+    ASSERT_TRUE(made);
+    task = *made;
+    put("b", "1.bmp", 10);
+    put("a", "2.bmp", 20);
+    put("a", "3.bmp", 30);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+  /// A 2x2 picture, 24 bits, all of one red.
+  void put(const std::string& name, const std::string& file, char red) const {
+    std::filesystem::create_directories(folder / name);
+    std::string bmp = "BM";
+    const auto u32 = [&](std::uint32_t value) {
+      for (int i = 0; i < 4; ++i) bmp += static_cast<char>(value >> (8 * i));
+    };
+    for (const std::uint32_t value : {70U, 0U, 54U, 40U, 2U, 2U, 1U | 24U << 16U, 0U, 16U, 0U, 0U, 0U, 0U}) u32(value);
+    for (int row = 0; row < 2; ++row) {
+      for (int px = 0; px < 2; ++px) bmp += std::string("\0\0", 2) + red;
+      bmp += std::string(2, '\0');
+    }
+    std::ofstream(folder / name / file, std::ios::binary) << bmp;
+  }
+  std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / ("classes." + std::to_string(::getpid()));
+  Task task;
+};
+
+TEST_F(Classes, AreFoldersInTheOrderOfTheirNames) {
+  const auto samples = task.load(folder);
+  ASSERT_TRUE(samples) << samples.error().message;
+  ASSERT_EQ(samples->size(), 3U);
+  EXPECT_EQ((*samples)[0].label, 0);
+  EXPECT_EQ((*samples)[1].label, 0);
+  EXPECT_EQ((*samples)[2].label, 1);
+  EXPECT_EQ((*samples)[0].input[0], 20) << "red first";
+  EXPECT_EQ((*samples)[2].input[0], 10);
+  EXPECT_EQ(task.input_quantization().scale, 1) << "pictures are 0..255";
+}
+
+TEST_F(Classes, WithoutLabelsCalibrateOnly) {
+  const auto samples = task.load(folder / "a");
+  ASSERT_TRUE(samples) << samples.error().message;
+  ASSERT_EQ(samples->size(), 2U);
+  const auto score =
+      task.score([](const ir::Values& x) -> base::Result<std::vector<ir::Values>> { return {{x}}; }, *samples);
+  ASSERT_FALSE(score);
+  EXPECT_TRUE(score.error().message.contains("have no labels")) << score.error().message;
+}
+
 class Rows : public testing::Test {
  protected:
   void SetUp() override {
