@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the small corpora of the fuzz targets chunk_index, delta, transfer_messages and fetcher.
+// Writes the small corpora of the fuzz targets chunk_index, delta, transfer_messages, fetcher and plain_form.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
+#include "agent/sandbox/plain_form.h"
 #include "base/storage.h"
 #include "ota/delta/delta.h"
 #include "ota/transfer/repository.h"
@@ -47,6 +48,23 @@ Bytes good_conversation(const Bytes& wanted) {
   return out.take();
 }
 
+void keep_plain_forms(const std::filesystem::path& folder) {
+  const auto keep_form = [&](const std::string& name, std::uint8_t form, const Bytes& plain) {
+    Bytes bytes{std::byte{form}};
+    bytes.insert(bytes.end(), plain.begin(), plain.end());
+    keep(folder, "plain_form", name, bytes);
+  };
+  const auto index = ota::index_file(ota::SpanSource(test::make_weights(60'000, 1))).value();
+  keep_form("index", 0, agent::to_plain(index));
+  ota::Envelope envelope{.type = "manifest", .body = "{}"};
+  envelope.signatures.resize(2);
+  envelope.signatures[1].key_id = index.file_hash;  // another than the first one's
+  keep_form("envelope", 1, agent::to_plain(envelope));
+  const ota::UpdateCommand command{.role = "detector", .not_after_unix_s = 1'800'000'000, .rollout = "street-2"};
+  keep_form("command", 2, agent::to_plain(std::optional(command)));
+  keep_form("no_command", 2, agent::to_plain(std::optional<ota::UpdateCommand>()));
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -55,6 +73,7 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::filesystem::path folder = arguments[1];
+  keep_plain_forms(folder);
   keep(folder, "chunk_index", "empty", index_document({}));
   keep(folder, "chunk_index", "weights", index_document(test::make_weights(100'000, 1)));
   keep(folder, "chunk_index", "zeros", index_document(Bytes(200'000)));
