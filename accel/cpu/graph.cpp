@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/plain_line.h"
+
 namespace wayside::accel::cpu {
 
 Shape::Shape(std::span<const std::int32_t> dims) : rank_(dims.size()) {
@@ -36,9 +38,7 @@ std::string to_string(const Shape& shape) {
 
 std::string printable(std::string_view text) {
   constexpr std::size_t kMaxLength = 64;
-  std::string out(text.substr(0, kMaxLength));
-  std::ranges::replace_if(out, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
+  return base::plain_line(text, kMaxLength);
 }
 
 }  // namespace wayside::accel::cpu

@@ -5,6 +5,7 @@
 
 #include "agent/ota/update_service.h"
 #include "base/log.h"
+#include "base/plain_line.h"
 #include "ota/device_inventory.h"
 
 namespace wayside::agent {
@@ -58,12 +59,8 @@ std::string code_at(const std::string& step) {
   return found == std::end(kTellings) ? "E-UPDATE" : found->code;
 }
 
-/// One printable line, as it may stand in a record.
-std::string tidy(std::string text) {
-  if (text.size() > kMaxReasonBytes) text.resize(kMaxReasonBytes);
-  std::ranges::replace_if(text, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text;
-}
+/// As it may stand in a record.
+std::string tidy(std::string_view text) { return base::plain_line(text, kMaxReasonBytes); }
 
 void take_figures(const UpdateFigures& from, UpdateReport& report) {
   report.bytes = std::max(report.bytes, from.bytes);
@@ -77,7 +74,7 @@ void take_figures(const UpdateFigures& from, UpdateReport& report) {
 }  // namespace
 
 void UpdateService::say(UpdateReport report) {
-  report.reason = tidy(std::move(report.reason));
+  report.reason = tidy(report.reason);
   const std::string id = report.command_id;
   if (const auto kept = book_->put(std::move(report)); !kept)
     base::log_error("ota event=report_not_kept reason=\"{}\"", kept.error().message);

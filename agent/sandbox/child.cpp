@@ -8,6 +8,8 @@
 #include <array>
 #include <format>
 
+#include "base/plain_line.h"
+
 namespace wayside::agent {
 
 using base::Code;
@@ -45,8 +47,7 @@ base::Error verdict_on(std::string_view program, std::string_view job, int statu
                                    signal == SIGSYS ? "was killed for a forbidden system call"
                                                     : std::format("was killed by signal {}", signal))};
   }
-  std::string line(words.substr(0, words.find('\n')));
-  std::ranges::replace_if(line, [](char c) { return c < ' ' || c > '~'; }, '?');
+  const std::string line = base::plain_line(words, words.find('\n'));
   return {.code = Code::corrupt,
           .message = std::format("{} refused its input (code {}): {}", job, WEXITSTATUS(status), line)};
 }

@@ -9,6 +9,7 @@
 #include <format>
 
 #include "base/clock.h"
+#include "base/plain_line.h"
 
 namespace wayside::agent {
 namespace {
@@ -25,11 +26,7 @@ using ota::Refusal;
 constexpr std::string_view kJob = "parse";
 
 /// A reason that a program in a jail gives: one line of plain text.
-std::string reason_in(BytesView bytes) {
-  std::string line(ota::text_of(bytes.first(std::min(bytes.size(), kMaxReasonBytes))));
-  std::ranges::replace_if(line, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return line;
-}
+std::string reason_in(BytesView bytes) { return base::plain_line(ota::text_of(bytes), kMaxReasonBytes); }
 
 /// Sends and receives on one non-blocking socket until a deadline.
 class Line {

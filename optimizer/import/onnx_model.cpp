@@ -20,6 +20,8 @@
 #include <format>
 #include <limits>
 
+#include "base/plain_line.h"
+
 #include "optimizer/import/onnx_import.h"
 #include "optimizer/ir/assembler.h"
 
@@ -165,9 +167,8 @@ Result<int> read_opset(const onnx::ModelProto& proto) {
 }  // namespace
 
 std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 64));
-  std::ranges::replace_if(out, [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
+  constexpr std::size_t kMaxLength = 64;
+  return base::plain_line(text, kMaxLength);
 }
 
 const Attribute* Node::find(const std::string& key) const {

@@ -6,6 +6,7 @@
 #include <format>
 
 #include "base/log.h"
+#include "base/plain_line.h"
 
 namespace wayside::ota {
 namespace {
@@ -14,11 +15,7 @@ constexpr std::string_view kPolicyType = "wayside-rollout/1";
 constexpr std::size_t kMaxReasonBytes = 200;
 
 /// A reason as it may stand in the journal: one line, bounded, printable.
-std::string tidy(std::string_view text) {
-  std::string line(text.substr(0, kMaxReasonBytes));
-  std::ranges::replace_if(line, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return line;
-}
+std::string tidy(std::string_view text) { return base::plain_line(text, kMaxReasonBytes); }
 
 Event event_of(Step::Kind kind) { return kind == Step::Kind::done ? Event::done : Event::fail; }
 
