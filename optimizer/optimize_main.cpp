@@ -29,6 +29,8 @@ struct Arguments {
   std::int64_t adaround_steps = 0;
   double kept = 0, energy = 0, latency_ms = 0;
   std::int64_t distillation = 0;
+  std::size_t rounds = 1;
+  std::string importance = "l2", sparse;
   std::string task = "classify", order = "bgr", method = "auto", target = "cpu-int8", budget = "drop<1%";
   bool plain = false, json = false;
 };
@@ -71,16 +73,30 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--prune", arguments.kept, "first remove channels until this share of the work is left, as 0.5")
       ->check(CLI::Range(0.01, 1.0));
+  app.add_option("--importance", arguments.importance,
+                 "with --prune: which channels matter: l1, l2, fpgm or taylor (what the outputs would change) (l2)")
+      ->check(CLI::IsMember({"l1", "l2", "fpgm", "taylor"}))
+      ->needs("--prune");
+  app.add_option("--rounds", arguments.rounds,
+                 "with --prune: a part at a time, with a share of --distil after each (1)")
+      ->check(CLI::Range(1, 100))
+      ->needs("--prune");
+  app.add_option("--sparse", arguments.sparse,
+                 "first set weights to zero: 2:4, or this share of the smallest, as 0.5; for runtimes with sparse "
+                 "kernels (TensorRT): the CPU engine gets no faster")
+      ->excludes("--prune");
   app.add_option("--low-rank", arguments.energy, "first factorise layers, keeping this share of their energy, as 0.9")
       ->check(CLI::Range(0.01, 1.0))
-      ->excludes("--prune");
+      ->excludes("--prune")
+      ->excludes("--sparse");
   app.add_option("--search", arguments.latency_ms,
                  "first search a smaller network that takes less than so many ms here")
       ->check(CLI::PositiveNumber)
       ->excludes("--prune")
+      ->excludes("--sparse")
       ->excludes("--low-rank");
   app.add_option("--distil", arguments.distillation,
-                 "with these three: the original teaches the smaller network, so many steps (0)")
+                 "with these four: the original teaches the smaller network, so many steps (0)")
       ->check(CLI::Range(0, 10'000'000));
   app.add_option("--learning-rate", arguments.qat.learning_rate, "with --qat and --distil: of Adam (0.0001)")
       ->check(CLI::Range(0.0, 1.0));
@@ -102,9 +118,21 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_flag("--json", arguments.json, "print the report as JSON, not as a table");
 }
 
-ShrinkOptions shrink_of(const Arguments& arguments) {
-  ShrinkOptions shrink{.kept_mac_share = {}, .energy = {}, .latency = {}, .training = arguments.qat};
+/// Empty where the network stays as large as it is.
+Result<std::optional<ShrinkOptions>> shrink_of(const Arguments& arguments) {
+  if (arguments.kept <= 0 && arguments.energy <= 0 && arguments.latency_ms <= 0 && arguments.sparse.empty())
+    return std::nullopt;
+  ShrinkOptions shrink{.kept_mac_share = {},
+                       .importance = importance_of(arguments.importance).value_or(Importance::l2),
+                       .rounds = arguments.rounds,
+                       .sparsity = {},
+                       .energy = {},
+                       .latency = {},
+                       .training = arguments.qat};
   shrink.training.steps = arguments.distillation;
+  if (!arguments.sparse.empty()) {
+    WAYSIDE_TRY(shrink.sparsity, parse_sparsity(arguments.sparse));
+  }
   if (arguments.kept > 0) shrink.kept_mac_share = arguments.kept;
   if (arguments.energy > 0) shrink.energy = arguments.energy;
   if (arguments.latency_ms > 0)
@@ -119,7 +147,7 @@ Result<void> complete(Arguments& arguments) {
   WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
   WAYSIDE_TRY(options.targets, emit::parse_targets(arguments.target));
   if (arguments.qat.steps > 0) options.training = arguments.qat;
-  if (arguments.kept > 0 || arguments.energy > 0 || arguments.latency_ms > 0) options.shrink = shrink_of(arguments);
+  WAYSIDE_TRY(options.shrink, shrink_of(arguments));
   auto& package = options.package;
   if (package.name.empty()) package.name = options.model.stem().string();
   if (package.role.empty()) package.role = options.task.kind == TaskKind::classify ? "classifier" : "detector";

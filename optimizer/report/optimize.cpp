@@ -97,6 +97,7 @@ Result<void> measure(const Work& work, const Quantized& quantized, const std::st
 
 Result<Quantized> train(const Work& work, Quantized quantized, const std::string& model, const std::string& name) {
   FinetuneOptions options = *work.options.training;
+  options.keep_zeros = work.options.shrink && work.options.shrink->sparsity;
   options.scheme = quantized.scheme;
   const Finetune run{.teacher = &work.prepared.body,
                      .student = &quantized.graph,

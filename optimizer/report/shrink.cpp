@@ -3,6 +3,7 @@
 #include "optimizer/report/shrink.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <format>
 #include <utility>
@@ -10,8 +11,8 @@
 #include "optimizer/ir/interpreter.h"
 #include "optimizer/tune/latency.h"
 #include "optimizer/tune/low_rank.h"
-#include "optimizer/tune/prune.h"
 #include "optimizer/tune/search.h"
+#include "optimizer/tune/taylor.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -61,9 +62,34 @@ Result<double> distance(const ir::Graph& teacher, const ir::Graph& student, cons
   return error / std::max(size, kLeast);
 }
 
-Result<ir::Graph> pruned(const ir::Graph& teacher, double kept) {
-  WAYSIDE_TRY(auto done, prune_channels(teacher, weight_scores(teacher, Importance::l2), {.kept_mac_share = kept}));
-  return std::move(done.graph);
+/// The steps of the training are shared between the rounds; the last round's are left to the caller.
+Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
+                         const Progress& progress) {
+  FinetuneOptions brief = options.training;
+  brief.steps /= static_cast<std::int64_t>(options.rounds);
+  const auto score = [&](const ir::Graph& graph) -> Result<ChannelScores> {
+    if (options.importance == Importance::taylor) return taylor_scores(graph, samples, options.training.seed);
+    return weight_scores(graph, options.importance);
+  };
+  const auto recover = [&](ir::Graph& graph, std::size_t round) -> Result<void> {
+    if (round + 1 == options.rounds) return {};
+    const auto count = static_cast<double>(options.rounds);
+    WAYSIDE_TRY(graph, taught(teacher, std::move(graph), samples, brief, [&](double done) {
+                  return !progress || progress((static_cast<double>(round) + done) / count);
+                }));
+    return {};
+  };
+  return prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .recover = recover},
+                         {.kept_mac_share = *options.kept_mac_share});
+}
+
+ir::Graph thinned(ir::Graph graph, const Sparsity& sparsity) {
+  if (sparsity.two_of_four) {
+    sparsify_2_4(graph);
+  } else {
+    sparsify(graph, sparsity.zero_share);
+  }
+  return graph;
 }
 
 Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
@@ -89,7 +115,8 @@ Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, con
 
 Result<ir::Graph> smaller(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
                           const Progress& progress) {
-  if (options.kept_mac_share) return pruned(teacher, *options.kept_mac_share);
+  if (options.kept_mac_share) return pruned(teacher, samples, options, progress);
+  if (options.sparsity) return thinned(teacher, *options.sparsity);
   if (options.latency) return searched(teacher, samples, options, progress);
   WAYSIDE_TRY(auto done, factorise(teacher, {.energy = options.energy.value_or(1), .rank_share = {}}));
   return std::move(done.graph);
@@ -99,15 +126,37 @@ Result<ir::Graph> smaller(const ir::Graph& teacher, const Samples& samples, cons
 
 std::string name_of(const ShrinkOptions& options) {
   const std::string training = options.training.steps > 0 ? std::format("+distilled-{}", options.training.steps) : "";
-  if (options.kept_mac_share) return std::format("pruned-{:.0f}", 100 * (1 - *options.kept_mac_share)) + training;
+  if (options.kept_mac_share) {
+    const auto how = options.importance == Importance::l2 ? "" : std::format("-{}", to_string(options.importance));
+    const auto rounds = options.rounds == 1 ? "" : std::format("-in-{}", options.rounds);
+    return std::format("pruned-{:.0f}{}{}", 100 * (1 - *options.kept_mac_share), how, rounds) + training;
+  }
+  if (options.sparsity) {
+    if (options.sparsity->two_of_four) return "sparse-2-4" + training;
+    return std::format("sparse-{:.0f}", 100 * options.sparsity->zero_share) + training;
+  }
   if (options.latency) return std::format("searched-{}us", options.latency->count() / 1000) + training;
   return std::format("low-rank-{:.0f}", 100 * options.energy.value_or(1)) + training;
+}
+
+Result<Sparsity> parse_sparsity(const std::string& text) {
+  if (text == "2:4") return Sparsity{.two_of_four = true};
+  Sparsity out;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, out.zero_share);
+  if (error != std::errc{} || stop != end || !(out.zero_share > 0 && out.zero_share < 1))
+    return fail(Code::invalid_argument, std::format("--sparse {}: not 2:4 or a share between 0 and 1, as 0.5", text));
+  return out;
 }
 
 Result<Shrunk> shrink(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
                       const Progress& progress) {
   WAYSIDE_TRY(auto student, smaller(teacher, samples, options, progress));
-  WAYSIDE_TRY(auto trained, taught(teacher, student, samples, options.training, progress));
+  const auto rounds = static_cast<std::int64_t>(options.rounds);
+  FinetuneOptions training = options.training;
+  training.steps -= training.steps / rounds * (rounds - 1);  // pruned() took those of the other rounds
+  training.keep_zeros = options.sparsity.has_value();
+  WAYSIDE_TRY(auto trained, taught(teacher, student, samples, training, progress));
   return Shrunk{.untrained = std::move(student), .trained = std::move(trained)};
 }
 

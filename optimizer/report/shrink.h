@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A smaller float network before it is quantised: pruned, factorised or searched for, then taught by the original.
+// A smaller float network before it is quantised: pruned, thinned, factorised or searched for, then taught by the
+// original.
 #pragma once
 
 #include <chrono>
@@ -10,13 +11,25 @@
 #include "base/result.h"
 #include "optimizer/ir/graph.h"
 #include "optimizer/tune/finetune.h"
+#include "optimizer/tune/prune.h"
 
 namespace wayside::optimizer {
 
-/// One of the three.
+/// Single weights that become zero. The network keeps its shape: only runtimes with sparse kernels get faster.
+struct Sparsity {
+  bool two_of_four = false;  ///< two of each four neighbouring input channels
+  double zero_share = 0;     ///< else the smallest of all layers together
+};
+/// "2:4", or a share as "0.5".
+[[nodiscard]] base::Result<Sparsity> parse_sparsity(const std::string& text);
+
+/// One of the four.
 struct ShrinkOptions {
-  std::optional<double> kept_mac_share;             ///< channel pruning by L2 norm
-  std::optional<double> energy;                     ///< low-rank factorisation, LowRankOptions::energy
+  std::optional<double> kept_mac_share;    ///< channel pruning
+  Importance importance = Importance::l2;  ///< which channels go
+  std::size_t rounds = 1;                  ///< pruned a part at a time, with a share of the training after each
+  std::optional<Sparsity> sparsity;        ///< zeros stay zero in the training, and in --qat
+  std::optional<double> energy;            ///< low-rank factorisation, LowRankOptions::energy
   std::optional<std::chrono::nanoseconds> latency;  ///< search for the best that is faster on the CPU engine
   FinetuneOptions training;                         ///< in float; steps 0: none
 };
@@ -24,7 +37,7 @@ struct ShrinkOptions {
 [[nodiscard]] std::string name_of(const ShrinkOptions& options);
 
 struct Shrunk {
-  ir::Graph untrained, trained;
+  ir::Graph untrained, trained;  ///< before and after the training, of several rounds the last one's
 };
 /// `teacher` is in .tflite forms. Called with the share done, false stops. Errors: invalid_argument, not_found (nothing
 /// is fast enough), bad_state (stopped).

@@ -227,15 +227,22 @@ Result<ir::Graph> prune_in_rounds(ir::Graph graph, const PruneRounds& rounds, Pr
 }
 
 std::size_t sparsify(ir::Graph& graph, double zero_share) {
-  std::vector<float*> weights;
+  struct Weight {
+    float* value = nullptr;
+    double size = 0;
+  };
+  std::vector<Weight> weights;
   for (Op& op : graph.ops) {
-    for (float& weight : op.weight) weights.push_back(&weight);
+    double power = 0;
+    for (const float weight : op.weight) power += static_cast<double>(weight) * static_cast<double>(weight);
+    const double scale = power > 0 ? std::sqrt(static_cast<double>(op.weight.size()) / power) : 0;
+    for (float& weight : op.weight) weights.push_back({&weight, std::abs(static_cast<double>(weight)) * scale});
   }
   const auto count = static_cast<std::size_t>(std::clamp(zero_share, 0.0, 1.0) * static_cast<double>(weights.size()));
-  std::ranges::nth_element(weights, weights.begin() + static_cast<std::ptrdiff_t>(count), {},
-                           [](const float* weight) { return std::abs(*weight); });
-  for (float* weight : std::span(weights).first(count)) *weight = 0;
-  return static_cast<std::size_t>(std::ranges::count_if(weights, [](const float* weight) { return *weight == 0; }));
+  std::ranges::nth_element(weights, weights.begin() + static_cast<std::ptrdiff_t>(count), {}, &Weight::size);
+  for (const Weight& weight : std::span(weights).first(count)) *weight.value = 0;
+  return static_cast<std::size_t>(
+      std::ranges::count_if(weights, [](const Weight& weight) { return *weight.value == 0; }));
 }
 
 std::size_t sparsify_2_4(ir::Graph& graph) {

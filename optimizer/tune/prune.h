@@ -59,7 +59,8 @@ struct PruneRounds {
 };
 [[nodiscard]] base::Result<ir::Graph> prune_in_rounds(ir::Graph graph, const PruneRounds& rounds, PruneOptions options);
 
-/// Sets the smallest weights of all layers together to zero, `zero_share` of them. Returns how many are zero.
+/// Sets the smallest weights of all layers together to zero, `zero_share` of them; each counts in parts of its layer's
+/// root mean square, or layers of small weights would lose all of theirs. Returns how many are zero.
 std::size_t sparsify(ir::Graph& graph, double zero_share);
 
 /// Sets the two smallest of each four neighbouring input channels of a weight to zero (2:4, as sparse tensor cores want

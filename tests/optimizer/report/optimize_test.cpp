@@ -10,6 +10,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "optimizer/import/import_model.h"
+
 namespace wayside::optimizer {
 namespace {
 
@@ -159,6 +161,7 @@ TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
 /// A network with half of the work, taught without labels, then quantised: the report has both losses.
 TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
   options.shrink = ShrinkOptions{.kept_mac_share = 0.5,
+                                 .sparsity = {},
                                  .energy = {},
                                  .latency = {},
                                  .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
@@ -174,13 +177,64 @@ TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
   EXPECT_GT(variant.float_score, 0.7) << "of the network as it came";
   EXPECT_NEAR(variant.engine_score, report->trained_score, 0.03);
   EXPECT_NE(to_markdown(*report).find("Made smaller (pruned-50+distilled-150)"), std::string::npos);
-  options.shrink =
-      ShrinkOptions{.kept_mac_share = {}, .energy = 0.5, .latency = {}, .training = {.steps = 0, .scheme = {}}};
+  options.shrink = ShrinkOptions{
+      .kept_mac_share = {}, .sparsity = {}, .energy = 0.5, .latency = {}, .training = {.steps = 0, .scheme = {}}};
   const auto low_rank = optimize(options, go_on);
   ASSERT_TRUE(low_rank) << low_rank.error().message;
   EXPECT_EQ(low_rank->shrunk, "low-rank-50");
   EXPECT_LT(low_rank->shrunk_mac_count, report->mac_count);
   EXPECT_EQ(low_rank->trained_score, low_rank->untrained_score);
+}
+
+/// Two of each four weights are zero, through training without labels and with rounding, in the written file too.
+TEST_F(Optimize, SparseWeightsStaySparse) {
+  options.shrink = ShrinkOptions{.kept_mac_share = {},
+                                 .sparsity = Sparsity{.two_of_four = true},
+                                 .energy = {},
+                                 .latency = {},
+                                 .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
+  options.training = FinetuneOptions{.steps = 20, .learning_rate = 1e-3, .scheme = {}};
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->shrunk, "sparse-2-4+distilled-150");
+  EXPECT_EQ(report->shrunk_mac_count, report->mac_count);
+  EXPECT_GT(report->trained_score, report->untrained_score);
+  ASSERT_EQ(report->variants.size(), 2U);
+  for (const auto& variant : report->variants) {
+    const auto written = import_model(options.out / variant.file);
+    ASSERT_TRUE(written) << written.error().message;
+    std::size_t layers = 0;
+    for (const auto& op : written->ops) {
+      if (op.weight.empty() || written->tensors[op.inputs[0]].shape.back() % 4 != 0) continue;
+      ++layers;
+      EXPECT_GE(std::ranges::count(op.weight, 0.0F), static_cast<std::ptrdiff_t>(op.weight.size() / 2))
+          << variant.name << ", layer " << layers;
+    }
+    EXPECT_GT(layers, 1U);
+  }
+}
+
+/// In rounds, by what the outputs would change: ends at the same size, better than all at once without training.
+TEST_F(Optimize, PrunesInRoundsByTaylorsImportance) {
+  options.shrink = ShrinkOptions{.kept_mac_share = 0.5,
+                                 .importance = Importance::taylor,
+                                 .rounds = 3,
+                                 .sparsity = {},
+                                 .energy = {},
+                                 .latency = {},
+                                 .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->shrunk, "pruned-50-taylor-in-3+distilled-150");
+  EXPECT_NEAR(static_cast<double>(report->shrunk_mac_count), 0.5 * static_cast<double>(report->mac_count),
+              0.05 * static_cast<double>(report->mac_count));
+  EXPECT_GT(report->trained_score, 0.7);
+}
+
+TEST(ParseSparsity, TakesAShareOrTwoOfFour) {
+  EXPECT_TRUE(parse_sparsity("2:4")->two_of_four);
+  EXPECT_EQ(parse_sparsity("0.25")->zero_share, 0.25);
+  for (const auto* text : {"", "0", "1", "-0.5", "nan", "0.5x", "1:4"}) EXPECT_FALSE(parse_sparsity(text)) << text;
 }
 
 TEST_F(Optimize, StopsWhenAsked) {
