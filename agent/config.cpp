@@ -84,7 +84,7 @@ void visit_model(FieldVisitor& v, ModelConfig& c) {
 }
 
 void visit_ota(FieldVisitor& v, OtaConfig& c) {
-  v.flag({"enable", "Take model updates over MQTT"}, c.enable);
+  v.flag({"enable", "Take updates over MQTT and from USB sticks"}, c.enable);
   v.text({"dir", "Where packages, journal and installed models live; default: ota in state_dir"}, c.dir,
          TextKind::path);
   v.text({"root", "First root document: who may sign packages (wayside keys root)"}, c.root, TextKind::path);

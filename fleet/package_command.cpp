@@ -8,6 +8,7 @@
 
 #include "base/mapped_file.h"
 #include "fleet/package_add.h"
+#include "fleet/package_policy.h"
 #include "fleet/sibling_program.h"
 #include "fleet/signed_package.h"
 #include "ota/package/canonical_json.h"
@@ -309,12 +310,13 @@ void add_show(CLI::App& package, std::function<int()>& chosen) {
 }  // namespace
 
 void add_package(CLI::App& app, std::function<int()>& chosen) {
-  auto* package = app.add_subcommand("package", "Model packages: make, golden, add, sign, verify, show");
+  auto* package = app.add_subcommand("package", "Model packages: make, golden, add, sign, policy, verify, show");
   package->require_subcommand(1);
   add_make(*package, chosen);
   add_golden(*package, chosen);
   add_package_add(*package, chosen);
   add_sign(*package, chosen);
+  add_package_policy(*package, chosen);
   add_verify(*package, chosen);
   add_show(*package, chosen);
 }

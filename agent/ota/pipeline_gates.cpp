@@ -316,6 +316,8 @@ void PipelineGates::forget(const ota::Job&) {
   (void)pump();  // the transfer's last wishes: not to listen any more
   fetcher_.reset();
   fetching_.reset();
+  stick_copy_.reset();
+  stick_missed_.reset();
   fetched_bytes_ = 0;
   fetching_for_.clear();
   tapping_ = false;

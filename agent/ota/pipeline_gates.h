@@ -14,6 +14,7 @@
 #include "agent/ota/firmware.h"
 #include "agent/ota/model_loader.h"
 #include "agent/ota/model_slot.h"
+#include "agent/ota/stick.h"
 #include "agent/ota/update_link.h"
 #include "agent/pipeline.h"
 #include "ota/transfer/fetcher.h"
@@ -23,7 +24,7 @@ namespace wayside::agent {
 
 /// What the gates measured for the update in progress; for its reports.
 struct UpdateFigures {
-  std::uint64_t bytes = 0;          ///< fetched, repeats included
+  std::uint64_t bytes = 0;          ///< fetched, repeats included; or copied from a stick
   std::uint64_t planned_bytes = 0;  ///< price of the file being fetched, and of those before it
   Disagreement shadow;
   std::optional<std::uint64_t> swap_dropped_frames, swap_ms, rollback_ms;
@@ -33,6 +34,7 @@ struct PipelineGatesOptions {
   const Config& config;
   std::filesystem::path store_root;
   ota::PieceParser& parser;  ///< of what the transfer brings
+  const Stick& stick;
 };
 
 /// Belongs to the updater's thread, but for attach(). Everything passed in must outlive it.
@@ -74,6 +76,7 @@ class PipelineGates final : public ota::Gates {
 
  private:
   void note_fetch();
+  ota::Step fetch_from_stick(const ota::Task& task, const std::vector<ota::Blob>& missing);
   void start_fetch(const ota::Task& task, const ota::Blob& blob);
   void begin_fetches(const ota::Task& task);
   [[nodiscard]] std::uint64_t budget_left(const ota::Job& job) const;
@@ -112,6 +115,9 @@ class PipelineGates final : public ota::Gates {
   std::uint64_t fetched_bytes_ = 0;           ///< by the fetches that ended; on disk, so that a restart frees no budget
   std::string fetching_for_;                  ///< command of the update whose files are fetched; empty: none
   std::optional<std::uint32_t> connected_;
+
+  std::optional<StickCopy> stick_copy_;
+  std::optional<base::MonotonicTime> stick_missed_;  ///< since when it is not there
 
   std::uint32_t shadowed_frames_ = 0;
   bool tapping_ = false;

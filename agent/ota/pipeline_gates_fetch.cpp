@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transfer: one file after the other, over the agent's own connection.
+// Where the files come from, one after the other: over the agent's own connection, or from a stick.
 #include <algorithm>
 #include <format>
 #include <nlohmann/json.hpp>
@@ -17,6 +17,8 @@ using ota::FetchState;
 using ota::Step;
 
 const std::filesystem::path kSpentRecord = "spent";
+/// After a restart the system needs this long to find the stick again.
+constexpr std::chrono::minutes kStickPatience{2};
 
 std::uint64_t PipelineGates::budget_left(const ota::Job& job) const {
   std::uint64_t budget = job.max_bytes == 0 ? UINT64_MAX : job.max_bytes;
@@ -85,10 +87,28 @@ Step PipelineGates::fetch(const ota::Task& task, const std::vector<ota::Blob>& m
   if (!fetching_ && task.manifest.is_firmware()) {
     if (auto objection = firmware_.objection(task)) return *objection;
   }
+  if (task.job.command_id.starts_with(kStickCommand)) return fetch_from_stick(task, missing);
   if (!fetching_) start_fetch(task, missing.front());
   if (fetcher_->state() != FetchState::failed) return Step::working();
   fetching_.reset();
   return Step::failed(std::format("download: {}: {}", to_string(fetcher_->failure()), fetcher_->failure_text()));
+}
+
+Step PipelineGates::fetch_from_stick(const ota::Task& task, const std::vector<ota::Blob>& missing) {
+  if (!stick_copy_) {
+    auto package = options_.stick.find(task.job.target.manifest);
+    if (!package) {
+      const auto now = clock_->now();
+      if (!stick_missed_) stick_missed_ = now;
+      if (now - *stick_missed_ < kStickPatience) return Step::working();
+      return Step::failed("stick: it has gone, with its package; plug it in again");
+    }
+    for (const ota::Blob& blob : missing) figures_.planned_bytes += blob.size_bytes;
+    stick_copy_.emplace(options_.stick, std::move(*package), *store_);
+  }
+  const Step step = stick_copy_->step(missing.front());
+  figures_.bytes = stick_copy_->copied_bytes();
+  return step.kind == Step::Kind::done ? Step::working() : step;  // the updater sees what is still missing
 }
 
 void PipelineGates::on_event(const LinkEvent& event) {

@@ -51,7 +51,9 @@ UpdateService::UpdateService(const Config& config, base::DiskStorage storage, ba
       firmware_prefix_(device_prefix_ + "cmd/firmware_update/"),
       manifest_prefix_(config.mqtt.root + "/fleet/manifest/"),
       policy_prefix_(config.mqtt.root + "/fleet/rollout/"),
-      root_prefix_(config.mqtt.root + "/fleet/root/") {}
+      root_prefix_(config.mqtt.root + "/fleet/root/"),
+      stick_(std::filesystem::path(config.ota.system_root) / "run/wayside/update"),
+      stick_result_(std::filesystem::path(config.ota.system_root) / "run/waysided/stick-result") {}
 
 base::Result<std::unique_ptr<UpdateService>> UpdateService::open(const Config& config, accel::Accelerator& accelerator,
                                                                  base::Clock& clock) {
@@ -64,7 +66,8 @@ base::Result<std::unique_ptr<UpdateService>> UpdateService::open(const Config& c
   service->roots_ = std::move(*roots);
   WAYSIDE_TRY(service->book_, ReportBook::load(service->storage_));
   service->gates_.emplace(
-      PipelineGatesOptions{.config = config, .store_root = config.ota.dir, .parser = service->parser_},
+      PipelineGatesOptions{
+          .config = config, .store_root = config.ota.dir, .parser = service->parser_, .stick = service->stick_},
       service->storage_, *service->store_, accelerator, service->link_, clock);
   service->runtimes_ = {{.accelerator = std::string(accelerator.name()), .versions = {}}};
   if (auto installer = probe_installer(config.ota.system_root)) {
@@ -170,6 +173,7 @@ void UpdateService::run() {
       event = i + 1 < kMaxEventsAtOnce ? link_.wait(base::MonotonicTime(0)) : std::nullopt;
     }
     begin_waiting();
+    tend_stick();
     for (int i = 0; i < kMaxStepsAtOnce && !stopping_ && step(); ++i) alive_ns_ = clock_.now().count();
     report_progress();
   }
@@ -263,6 +267,11 @@ void UpdateService::on_command(const std::string& id, const std::string& payload
   }
   if (!*parsed) return;  // our own report, coming back
   ota::UpdateCommand command = std::move(**parsed);
+  if (id.starts_with(kStickCommand)) {
+    base::log_warn("ota command={} event=malformed reason=\"ids that begin with {} are the device's own\"", id,
+                   kStickCommand);
+    return;
+  }
   if (firmware != (command.role == ota::kFirmwareRole)) {
     base::log_warn("ota command={} event=malformed reason=\"role {} on the wrong topic\"", id, command.role);
     return;
@@ -314,20 +323,28 @@ void UpdateService::begin_waiting() {
   }
 }
 
+std::optional<ota::Refused> UpdateService::role_problem(const ota::UpdateCommand& command) const {
+  const std::string& role = config_.models.front().role;
+  if (command.role == role || (takes_firmware_ && command.role == ota::kFirmwareRole)) return std::nullopt;
+  return ota::Refused{Refusal::wrong_role, std::format("this device has no role {}; it has {}", command.role, role)};
+}
+
+void UpdateService::note_begun(const std::string& id) {
+  gates_->begin();
+  job_ = id;
+  told_ = State::idle;
+  report_state();
+}
+
 /// True when the command need not wait any more.
 bool UpdateService::try_begin(const ota::UpdateCommand& command) {
-  const std::string& role = config_.models.front().role;
-  if (command.role != role && !(takes_firmware_ && command.role == ota::kFirmwareRole)) {
-    refuse_command(command,
-                   {Refusal::wrong_role, std::format("this device has no role {}; it has {}", command.role, role)});
+  if (const auto problem = role_problem(command)) {
+    refuse_command(command, *problem);
     return true;
   }
   const auto begun = updater_->command(command);
   if (begun) {
-    gates_->begin();
-    job_ = command.id;
-    told_ = State::idle;
-    report_state();
+    note_begun(command.id);
     return true;
   }
   switch (begun.error().reason) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// UpdateService: takes model updates over the agent's connection, on a thread of its own, never in the frame path.
+// UpdateService: takes updates over the agent's connection or from a stick, on a thread of its own, never in the frame
+// path.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +16,7 @@
 #include "agent/ota/pipeline_gates.h"
 #include "agent/ota/report_book.h"
 #include "agent/ota/root_store.h"
+#include "agent/ota/stick.h"
 #include "agent/ota/update_link.h"
 #include "agent/sandbox/jailed_parser.h"
 #include "ota/updater/updater.h"
@@ -65,6 +68,8 @@ class UpdateService {
   void on_root(const std::string& name, const std::string& text);
   void begin_waiting();
   bool try_begin(const ota::UpdateCommand& command);
+  [[nodiscard]] std::optional<ota::Refused> role_problem(const ota::UpdateCommand& command) const;
+  void note_begun(const std::string& id);
   void refuse_command(const ota::UpdateCommand& command, const ota::Refused& why);
   bool step();
   void report_state();
@@ -74,6 +79,13 @@ class UpdateService {
   void publish(const UpdateReport& report);
   void publish_inventory();
   void subscribe(std::string filter);
+  void tend_stick();
+  bool tend_package();
+  void begin_package();
+  [[nodiscard]] ota::UpdateCommand command_for(const StickPackage& package) const;
+  ota::Checked<void> admit_package(const StickPackage& package, ota::UpdateCommand& command);
+  void tell_stick(std::string result);
+  void write_stick_result(bool done);
   [[nodiscard]] std::int64_t unix_now() const;
   [[nodiscard]] bool model_on_trial() const;
   [[nodiscard]] bool job_is_firmware() const;
@@ -100,6 +112,19 @@ class UpdateService {
   ota::State told_ = ota::State::idle;
   std::uint64_t told_percent_ = 0;
   bool subscribed_ = false;
+
+  /// What is done about the stick that is plugged in; made when it appears, dropped when it has gone.
+  struct StickSession {
+    std::deque<std::string> left;         ///< packages not looked at yet
+    std::optional<StickPackage> package;  ///< being looked at, or installed by `command`
+    std::string command;                  ///< empty: not begun
+    std::vector<std::string> results;     ///< a line for each package that is through
+    bool done = false;
+  };
+  Stick stick_;
+  std::filesystem::path stick_result_;
+  std::optional<StickSession> stick_session_;
+  base::MonotonicTime stick_look_{0};
   bool medium_failed_ = false;
 
   std::atomic<bool> stopping_{false};

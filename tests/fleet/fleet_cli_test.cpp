@@ -102,6 +102,24 @@ TEST_F(FleetCli, DevicesAreEnrolledListedAndRevoked) {
   fails({"enroll", "y", "--authority", "/nonexistent"}, "wayside fleet authority");
 }
 
+TEST_F(FleetCli, APolicyForAStickIsSignedByTheRightKeyOnly) {
+  make_keys();
+  const auto package = make_package("2.0.0", wayside::test::make_weights(5000, 1));
+  const auto policy = [&](const std::string& key) {
+    return wayside::test::run_to_end(WAYSIDE_FLEET_PROGRAM,
+                                     {"package", "policy", package, "--root", file("root.json"), "--sign", file(key)});
+  };
+  EXPECT_NE(policy("pack.key.pem").exit_code, 0) << "that key signs packages";
+  EXPECT_FALSE(std::filesystem::exists(file("street-2.0.0.policy.json")));
+  const auto made = policy("roll.key.pem");
+  ASSERT_EQ(made.exit_code, 0) << made.errors;
+  std::ifstream text(file("street-2.0.0.policy.json"));
+  const auto envelope = nlohmann::json::parse(text);
+  EXPECT_EQ(envelope.at("type"), "wayside-rollout/1");
+  const auto body = nlohmann::json::parse(envelope.at("body").get<std::string>());
+  EXPECT_EQ(body.at("target_version"), "2.0.0");
+}
+
 TEST_F(FleetCli, RolloutsArePlannedSteeredAndRefused) {
   make_keys();
   const auto package = make_package("2.0.0", wayside::test::make_weights(5000, 1));

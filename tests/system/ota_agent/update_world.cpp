@@ -7,7 +7,9 @@
 
 #include "base/mqtt/message.h"
 #include "fleet/cost/cost_preview.h"
+#include "ota/package/container.h"
 #include "ota/package/signatures.h"
+#include "ota/rollout_policy.h"
 
 namespace wayside::test {
 
@@ -70,6 +72,7 @@ Digest UpdateWorld::upload(const std::string& bytes, ota::Manifest& manifest) {
   const auto view = std::as_bytes(std::span(bytes));
   const Digest digest = ota::Repository(storage_).publish(ota::SpanSource(view)).value();
   manifest.files[digest] = bytes.size();
+  uploaded_[digest] = bytes;
   return digest;
 }
 
@@ -126,6 +129,34 @@ Digest UpdateWorld::sign(const ota::Manifest& manifest) {
   const Digest digest = ota::sha256_of(std::as_bytes(std::span(envelope.body))).value();
   envelopes_[digest] = envelope.serialize();
   return digest;
+}
+
+void UpdateWorld::write_package(const Digest& manifest, const std::filesystem::path& path) {
+  const auto envelope = ota::Envelope::parse(envelopes_.at(manifest)).value();
+  const auto files = ota::Manifest::parse(envelope.body).value().files;
+  std::filesystem::create_directories(path.parent_path());
+  auto folder = base::DiskStorage::open(path.parent_path()).value();
+  const auto written =
+      ota::write_container(folder, path.filename(), envelope.body, ota::serialize_signatures(envelope.signatures),
+                           files, [&](const Digest& digest, const ota::BlobSink& sink) {
+                             return sink(std::as_bytes(std::span(uploaded_.at(digest))));
+                           });
+  EXPECT_TRUE(written) << written.error().message;
+}
+
+std::string UpdateWorld::policy(const Digest& manifest) const {
+  const auto target = ota::Manifest::parse(ota::Envelope::parse(envelopes_.at(manifest)).value().body).value();
+  const ota::RolloutPolicy policy{.id = "by-stick",
+                                  .salt = "1",
+                                  .role = target.role,
+                                  .target_name = target.name,
+                                  .target_version = target.version,
+                                  .manifest_sha256 = manifest.hex(),
+                                  .waves = {{.permille = 1000}},
+                                  .expires_unix_s = now_s() + 1000};
+  ota::Envelope envelope{.type = std::string(ota::kRolloutPolicyType), .body = ota::to_json(policy)};
+  envelope.signatures = {ota::sign_document(key_, envelope.type, envelope.body).value()};
+  return envelope.serialize();
 }
 
 std::uint64_t UpdateWorld::price_bytes(const Digest& manifest, const std::string& inventory) {

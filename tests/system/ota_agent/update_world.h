@@ -34,8 +34,14 @@ class UpdateWorld {
   ota::Digest publish_firmware(const std::string& version, const std::string& bundle,
                                const std::vector<ota::Runtime>& provides);
 
+  /// The package file of what was published, as it is carried on a stick.
+  void write_package(const ota::Digest& manifest, const std::filesystem::path& path);
+
   /// What `wayside fleet push --dry-run` says a device with this inventory (its payload) will fetch.
   [[nodiscard]] std::uint64_t price_bytes(const ota::Digest& manifest, const std::string& inventory);
+
+  /// A signed policy that lets every device take this, for a stick.
+  [[nodiscard]] std::string policy(const ota::Digest& manifest) const;
 
   /// Another key for everything from now on; the next root document, signed by the old key and the new one.
   std::string rotate_keys();
@@ -61,6 +67,7 @@ class UpdateWorld {
   std::uint32_t root_version_ = 1;
   base::DiskStorage storage_;
   std::map<ota::Digest, std::string> envelopes_;
+  std::map<ota::Digest, std::string> uploaded_;
   std::string last_model_;  ///< deltas lead from it to the next one
 };
 
