@@ -18,10 +18,11 @@ def make_keys(folder):
     if key.exists() or certificate.exists():
         raise ImageError(f"{folder} has only one of {KEY} and {CERTIFICATE}: put the other beside it, or choose another --keys")
     folder.mkdir(parents=True, exist_ok=True)
-    os.umask(0o077)
+    others = os.umask(0o077)  # for the key alone: the folders of the image are made later
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
         "-subj", "/O=Wayside/CN=Firmware bundles", "-not_before", "19700101000000Z", "-not_after", "20991231235959Z",
         "-addext", "keyUsage=critical,digitalSignature", "-addext", "extendedKeyUsage=emailProtection")
+    os.umask(others)
 
 
 def make(definition, version, keys, work, target):
