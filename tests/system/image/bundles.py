@@ -45,11 +45,14 @@ def make(board, source, keys, folder, version, fault="none"):
     return target
 
 
-def stick(path, content, size_mib=192):
-    """A stick without partitions, as QEMU's arguments."""
+def stick(path, files, size_mib=192, writable=False):
+    """A stick without partitions that has these files {name: path}, as QEMU's arguments."""
     path.unlink(missing_ok=True)
     with path.open("wb") as file:
         os.truncate(file.fileno(), size_mib << 20)
     subprocess.run(["mkfs.vfat", "-n", "WAYSIDE-UPD", path], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["mcopy", "-i", path, content, "::update.raucb"], check=True)
-    return ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,readonly=on,file={path}", "-device", "usb-storage,drive=stick"]
+    for name, content in files.items():
+        subprocess.run(["mcopy", "-i", path, content, f"::{name}"], check=True)
+    protected = "off" if writable else "on"
+    return ["-device", "qemu-xhci,id=usb", "-drive", f"if=none,id=stick,format=raw,readonly={protected},file={path}", "-device",
+            "usb-storage,drive=stick,id=stick-device"]

@@ -49,16 +49,20 @@ class Rig:
         self.machine.start(*extra)
 
     def stick(self, version, fault="none"):
-        return bundles.stick(self.folder / "stick.img", bundles.make(self.board, self.bundle, self.keys, self.folder, version, fault))
+        bundle = bundles.make(self.board, self.bundle, self.keys, self.folder, version, fault)
+        return bundles.stick(self.folder / "stick.img", {"update.raucb": bundle})
+
+    def message(self, wanted, what):
+        """The first message for which wanted(topic, payload) holds, and the seconds since the power-on."""
+        found = self.broker.wait(wanted, time.monotonic() + LIMIT_S, self.machine.alive)
+        if found is None:
+            raise Failed(f"{what}: {self.too_late()}; boot variables {self.disk.boot_variables()}")
+        return found[2], round(found[0] - self.machine.powered_at, 1)
 
     def software(self, wanted, what):
         """What the board says about itself, as soon as it is as wanted."""
-        deadline = time.monotonic() + LIMIT_S
-        found = self.broker.wait(lambda topic, payload: topic.endswith("/twin/software") and wanted(payload.get("os") or {}), deadline,
-                                 self.machine.alive)
-        if found is None:
-            raise Failed(f"{what}: {self.too_late()}; boot variables {self.disk.boot_variables()}")
-        return found[2]["os"], round(found[0] - self.machine.powered_at, 1)
+        payload, seconds = self.message(lambda topic, payload: topic.endswith("/twin/software") and wanted(payload.get("os") or {}), what)
+        return payload["os"], seconds
 
     def boot_state(self, wanted, what):
         """The boot loader's variables, as soon as they are as wanted (the EFI partition is written through)."""
