@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ThreadPool by one atomic ticket: late or sleeping workers never hold up a finished job.
+// ThreadPool by one atomic ticket a thread: late or sleeping workers never hold up a finished job.
 #include "accel/cpu/thread_pool.h"
 
 #include <sched.h>
@@ -20,9 +20,12 @@ using Clock = std::chrono::steady_clock;
 
 /// Pauses between two looks at the clock: 0.3 to 0.7 us on current x86 cores (a pause takes 20-45 ns).
 constexpr unsigned kPausesPerLook = 16;
-/// Index part of the ticket while no job is open.
+/// Index part of a ticket while no job is open.
 constexpr std::uint64_t kClosed = 0xFFFFFFFFU;
+constexpr std::size_t kCacheLineBytes = 64;
 constexpr unsigned kEpochShift = 32;
+/// A scheduler that puts two threads on one core again at once is not fought.
+constexpr std::chrono::milliseconds kBetweenMoves{10};
 constexpr int kNobodyWaits = std::numeric_limits<int>::min();
 
 void cpu_pause() {
@@ -54,6 +57,16 @@ void pin_this_thread(const std::vector<unsigned>& cores) {
     if (core < CPU_SETSIZE) CPU_SET(core, &set);
   }
   ::sched_setaffinity(0, sizeof set, &set);  // best effort, see ThreadPoolOptions::cores
+}
+
+/// Leaves the cores of `taken` for another one that this thread may use, if there is any, and may use all again then.
+void move_off(const cpu_set_t& taken) {
+  cpu_set_t all, others;
+  if (::sched_getaffinity(0, sizeof all, &all) != 0) return;
+  CPU_AND(&others, &all, &taken);
+  CPU_XOR(&others, &others, &all);
+  if (CPU_COUNT(&others) == 0 || ::sched_setaffinity(0, sizeof others, &others) != 0) return;
+  ::sched_setaffinity(0, sizeof all, &all);
 }
 
 /// Cores that this process may use.
@@ -134,11 +147,18 @@ class Turnstile {
 
 }  // namespace
 
-/// The ticket holds (epoch, next index). A worker claims an index by compare-and-swap of the whole ticket, so an index
-/// of an old job can never be claimed; run() waits for finished indices, not for workers.
+/// Each thread has a share of a job's indices and a ticket that holds (epoch, next index of the share). Threads claim
+/// from their own share first, then from the others': as long as nobody is late, the same part of each layer's rows is
+/// computed by the same core, which finds in its own cache what it wrote for the layer before. An index is claimed by
+/// compare-and-swap of the whole ticket, so that one of an old job never is; run() waits for finished indices, not for
+/// workers.
 struct ThreadPool::State {
-  std::atomic<std::uint64_t> ticket{kClosed};
-  std::atomic<std::uint32_t> epoch{0};  // same as the ticket's; 32 bits so that waiting is a bare futex
+  struct alignas(kCacheLineBytes) Ticket {
+    std::atomic<std::uint64_t> next{kClosed};
+    std::atomic<int> core{-1};  // that its thread ran on when it last looked
+  };
+  std::array<Ticket, kMaxThreads> tickets;
+  std::atomic<std::uint32_t> epoch{0};  // same as the tickets'; 32 bits so that waiting is a bare futex
   std::atomic<std::uint32_t> done{0};
   std::atomic<std::uint32_t> count{0};
   std::atomic<Task> task{nullptr};
@@ -151,32 +171,72 @@ struct ThreadPool::State {
   unsigned worker_count = 0;
   std::array<std::thread, kMaxThreads> workers;
 
+  /// The first index of thread `share`'s; that of the next thread's is its end.
+  [[nodiscard]] std::uint64_t share_begin(std::uint64_t total, unsigned share) const {
+    return total * share / (worker_count + 1);
+  }
   void work(unsigned thread);
+  [[nodiscard]] std::uint32_t work_on(unsigned share, unsigned thread);
+  void take_own_core(unsigned thread, Clock::time_point& last_move);  // workers only
   void serve(unsigned thread);
 };
 
 void ThreadPool::State::work(unsigned thread) {
+  for (unsigned i = 0; i <= worker_count; ++i) {
+    const std::uint32_t finished = work_on((thread + i) % (worker_count + 1), thread);
+    if (finished == 0) continue;
+    // `count` is still this job's: run() cannot return before these are counted.
+    if (done.fetch_add(finished, std::memory_order_acq_rel) + finished == count.load(std::memory_order_acquire)) {
+      done.notify_one();
+    }
+  }
+}
+
+/// How many indices of the share this thread did; all of one job, since no other opens before they are counted.
+std::uint32_t ThreadPool::State::work_on(unsigned share, unsigned thread) {
+  auto& ticket = tickets[share].next;
   auto seen = ticket.load(std::memory_order_acquire);
+  std::uint32_t finished = 0;
   for (;;) {
     const auto index = seen & kClosed;
     const auto total = count.load(std::memory_order_acquire);
-    if (index == kClosed || index >= total) return;
+    if (index == kClosed || index >= share_begin(total, share + 1)) return finished;
     const auto run_task = task.load(std::memory_order_acquire);
     const auto argument = context.load(std::memory_order_acquire);
     if (!ticket.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
     run_task(argument, static_cast<std::size_t>(index), thread);
-    if (done.fetch_add(1, std::memory_order_acq_rel) + 1 == total) done.notify_one();
+    ++finished;
     seen = ticket.load(std::memory_order_acquire);
   }
+}
+
+/// On a busy machine the kernel may wake a worker on the caller's core. Since one of the two then sleeps while the
+/// other works, it sees no reason to part them again, and two threads are as slow as one.
+void ThreadPool::State::take_own_core(unsigned thread, Clock::time_point& last_move) {
+  const int core = ::sched_getcpu();
+  tickets[thread].core.store(core, std::memory_order_relaxed);
+  if (core < 0 || spin.count() == 0) return;
+  cpu_set_t taken;
+  CPU_ZERO(&taken);
+  for (unsigned other = 0; other <= worker_count; ++other) {
+    const int used = tickets[other].core.load(std::memory_order_relaxed);
+    if (other != thread && used >= 0 && used < CPU_SETSIZE) CPU_SET(used, &taken);
+  }
+  if (core >= CPU_SETSIZE || !CPU_ISSET(core, &taken) || Clock::now() - last_move < kBetweenMoves) return;
+  move_off(taken);
+  last_move = Clock::now();
+  tickets[thread].core.store(::sched_getcpu(), std::memory_order_relaxed);
 }
 
 void ThreadPool::State::serve(unsigned thread) {
   pin_this_thread(cores);
   std::uint32_t seen = 0;
+  Clock::time_point last_move{};
   while (!stop.load(std::memory_order_acquire)) {
     spin_until(spin, [&] { return epoch.load(std::memory_order_acquire) != seen; });
     epoch.wait(seen, std::memory_order_acquire);
     seen = epoch.load(std::memory_order_acquire);
+    take_own_core(thread, last_move);
     work(thread);
   }
 }
@@ -210,15 +270,20 @@ void ThreadPool::run(std::size_t count, Task task, void* context) {
     return;
   }
   State& state = *state_;
+  state.tickets[0].core.store(::sched_getcpu(), std::memory_order_relaxed);
   const auto next_epoch = state.epoch.load(std::memory_order_relaxed) + 1;
   const auto high = static_cast<std::uint64_t>(next_epoch) << kEpochShift;
   // Closed first: whoever reads a field of the new job fails its compare-and-swap on the old ticket.
-  state.ticket.store(high | kClosed, std::memory_order_release);
+  for (unsigned share = 0; share <= state.worker_count; ++share) {
+    state.tickets[share].next.store(high | kClosed, std::memory_order_release);
+  }
   state.done.store(0, std::memory_order_release);
   state.task.store(task, std::memory_order_release);
   state.context.store(context, std::memory_order_release);
   state.count.store(static_cast<std::uint32_t>(count), std::memory_order_release);
-  state.ticket.store(high, std::memory_order_release);
+  for (unsigned share = 0; share <= state.worker_count; ++share) {
+    state.tickets[share].next.store(high | state.share_begin(count, share), std::memory_order_release);
+  }
   state.epoch.store(next_epoch, std::memory_order_release);
   state.epoch.notify_all();
   state.work(0);

@@ -47,6 +47,46 @@ TEST(ThreadPool, DoesNotSpinWithMoreThreadsThanCores) {
   EXPECT_EQ(ThreadPool({.thread_count = 0, .cores = {0, 1}}).thread_count(), 2U);
 }
 
+TEST(ThreadPool, EachThreadDoesItsOwnShareFirst) {
+  constexpr unsigned kThreads = 3;
+  ThreadPool pool(kThreads);
+  for (int round = 0; round < 100; ++round) {
+    std::atomic<unsigned> arrived = 0;
+    std::array<unsigned, kThreads> done_by{};
+    pool.for_each(kThreads, [&](std::size_t index, unsigned thread) {
+      done_by[index] = thread;
+      ++arrived;
+      while (arrived < kThreads) ::sched_yield();  // nobody has time for a second one
+    });
+    for (unsigned index = 0; index < kThreads; ++index) ASSERT_EQ(done_by[index], index);
+  }
+}
+
+TEST(ThreadPool, AWorkerLeavesTheCallersCore) {
+  cpu_set_t all, home;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof all, &all), 0);
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two cores";
+  ThreadPool pool(2);
+  CPU_ZERO(&home);
+  CPU_SET(::sched_getcpu(), &home);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof home, &home), 0);
+  std::atomic<int> jobs = 0, jobs_elsewhere = 0;
+  for (int round = 0; round < 100'000 && jobs_elsewhere == 0; ++round) {
+    pool.for_each(2, [&](std::size_t, unsigned thread) {
+      if (thread == 0) {
+        ::sched_yield();
+      } else if (++jobs == 1) {  // brought here, and free to go
+        ::sched_setaffinity(0, sizeof home, &home);
+        ::sched_setaffinity(0, sizeof all, &all);
+      } else if (!CPU_ISSET(::sched_getcpu(), &home)) {
+        ++jobs_elsewhere;
+      }
+    });
+  }
+  ASSERT_EQ(::sched_setaffinity(0, sizeof all, &all), 0);
+  EXPECT_GT(jobs_elsewhere, 0);
+}
+
 TEST(ThreadPool, RunsOnlyOnTheGivenCores) {
   cpu_set_t before;
   ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
