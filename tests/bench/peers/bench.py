@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 
+import load
 import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -43,7 +44,7 @@ class Worker:
         self.log_path = os.path.join(options.peers, 'logs', name + '.log')
         os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
         env = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        if name in options.ours:
+        if command[0] in options.ours.values():
             env['LD_LIBRARY_PATH'] = options.libraries
         if mode in OURS_ALONE:
             env['WAYSIDE_CPU_LEVEL'] = OURS_ALONE[mode]
@@ -341,6 +342,7 @@ def arguments():
     parser.add_argument('--seed', type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument('--full', action='store_true')
     parser.add_argument('--budget-s', type=float, default=420)
+    parser.add_argument('--load', type=int, default=0, metavar='N', help='load times and memory of N starts each instead')
     options = parser.parse_args()
     options.patched, options.beliefs = '', {}
     options.ours = {'wayside': options.worker, **dict(item.split('=', 1) for item in options.also)}
@@ -352,6 +354,18 @@ def arguments():
         if not count.isdigit() or not 1 <= int(count) <= os.cpu_count():
             parser.error(f"threads '{count}': this machine has 1 to {os.cpu_count()}")
     return options
+
+
+def measure_loads(models, modes, options):
+    rows = []
+    for mode in modes:
+        def start(name, command, mode=mode):
+            return Worker(name, command, 1, mode, options)
+        rows += [{'mode': mode, **load.measure(model, engines_of(options), start, options)} for model in models]
+        print(f'\n**{mode}**\n\n' + load.markdown([row for row in rows if row['mode'] == mode], options.load))
+    if options.json:
+        with open(options.json, 'w') as out:
+            json.dump({'commit': options.commit, 'seed': options.seed, 'machine': machine(), 'loads': rows}, out, indent=1)
 
 
 def main():
@@ -371,6 +385,8 @@ def main():
     chosen = [m for m in known if not options.models or any(part in m.name for part in options.models.split(','))]
     if not chosen:
         sys.exit(f"bench engine: no model matches '{options.models}'; there are: {', '.join(m.name for m in known)}")
+    if options.load:
+        return measure_loads(chosen, modes, options)
     start = time.monotonic()
     engines, rows, late = engines_of(options), [], []
     for threads in map(int, options.threads.split(',')):
