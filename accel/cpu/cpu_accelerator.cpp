@@ -35,9 +35,11 @@ base::Result<std::unique_ptr<CpuSession>> load_cpu_session(const std::filesystem
     auto cache = open_cache(packed_dir);
     LoadSources sources{.file = &file};
     if (cache) sources.packed = cache->find(model, file, best_level());
+    std::vector<PackedNode> to_keep;
+    if (cache && sources.packed == nullptr) sources.to_keep = &to_keep;
     WAYSIDE_TRY(auto session, CpuSession::create(file.bytes(), options, best_level(), sources));
-    if (cache && sources.packed == nullptr) {
-      auto kept = cache->keep(model, file, best_level(), session->packed_nodes());
+    if (sources.to_keep != nullptr) {
+      auto kept = cache->keep(model, file, best_level(), to_keep);
       if (!kept) base::log_warn("event=packed_weights_not_kept reason=\"{}\"", kept.error().message);
     }
     return session;

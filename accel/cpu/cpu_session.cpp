@@ -10,15 +10,6 @@ using base::Result;
 
 void CpuSession::AlignedDelete::operator()(std::byte* /*bytes*/) const { std::free(memory); }
 
-std::vector<PackedNode> CpuSession::packed_nodes() const {
-  std::vector<PackedNode> nodes;
-  for (const Step& step : lanes_[0].steps) {
-    PackedNode node{.index = static_cast<std::uint32_t>(operators_[step.number].index), .conv = {}};
-    if (step.op->get_packed(node.conv)) nodes.push_back(node);
-  }
-  return nodes;
-}
-
 Result<void> CpuSession::set_batch(std::size_t count) {
   WAYSIDE_CHECK(Session::set_batch(count));
   const auto resize = [&](std::vector<TensorInfo>& infos, auto& spans) {

@@ -44,6 +44,8 @@ struct LoadSources {
   /// The mapping that the model's bytes lie in: its pages are given back as soon as an operator has packed them.
   const base::MappedFile* file = nullptr;
   std::shared_ptr<const PackedModel> packed = nullptr;
+  /// Is given what a PackedModel can hold of the session, by index; it borrows from the session.
+  std::vector<PackedNode>* to_keep = nullptr;
 };
 
 class CpuSession final : public Session {
@@ -54,8 +56,6 @@ class CpuSession final : public Session {
   static base::Result<std::unique_ptr<CpuSession>> create(std::span<const std::byte> model,
                                                           const SessionOptions& options, Level level,
                                                           const LoadSources& sources = {});
-  /// What a PackedModel can hold of this session, by index; borrows from it.
-  [[nodiscard]] std::vector<PackedNode> packed_nodes() const;
 
   [[nodiscard]] std::span<const TensorInfo> inputs() const override { return inputs_; }
   [[nodiscard]] std::span<const TensorInfo> outputs() const override { return outputs_; }

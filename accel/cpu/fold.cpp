@@ -55,7 +55,11 @@ const Node& Fold::before(const Node& node) {
   return copy;
 }
 
-const Node& Fold::after(const Node& node, PreparedOp& prepared) {
+const LookupTable* Fold::table_of(std::int32_t tensor) const {
+  return origins_[tensor] ? &origins_[tensor]->table : nullptr;
+}
+
+const Node& Fold::after(const Node& node, PreparedOp& prepared, const LookupTable* kept) {
   if (level_ == Level::reference) return node;
   const std::int32_t out = node.outputs.front();
   if (prepared.padding) {
@@ -65,11 +69,11 @@ const Node& Fold::after(const Node& node, PreparedOp& prepared) {
   const Origin first = origin_of(node.inputs[prepared.reads.front()]);
   const Origin last = origin_of(node.inputs[prepared.reads.back()]);
   if (first.tensor != last.tensor) return node;
-  Origin origin{.tensor = first.tensor};
-  for (std::size_t byte = 0; byte < origin.table.size(); ++byte) {
+  Origin& origin = origins_[out].emplace(Origin{.tensor = first.tensor});
+  if (kept != nullptr) origin.table = *kept;
+  for (std::size_t byte = 0; kept == nullptr && byte < origin.table.size(); ++byte) {
     origin.table[byte] = prepared.bytewise(first.table[byte], last.table[byte]);
   }
-  origins_[out] = origin;
   if (node.inputs.size() == 1 && node.inputs.front() == origin.tensor) return node;
   Node& copy = rewritten_.emplace_back(node);
   copy.inputs = {origin.tensor};

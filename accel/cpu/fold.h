@@ -28,13 +28,16 @@ class Fold {
 
   /// The node to prepare in the place of `node`: itself or a copy that reads the input of a PAD.
   [[nodiscard]] const Node& before(const Node& node);
-  /// The node that `prepared`, which may be replaced, belongs to: itself or a copy that reads the origin.
-  [[nodiscard]] const Node& after(const Node& node, PreparedOp& prepared);
+  /// The node that `prepared`, which may be replaced, belongs to: itself or a copy that reads the origin. `kept`: what
+  /// table_of() said of its output when the same graph was folded before, or null.
+  [[nodiscard]] const Node& after(const Node& node, PreparedOp& prepared, const LookupTable* kept = nullptr);
+  /// Of a tensor by the byte of its origin; null where it has none but itself.
+  [[nodiscard]] const LookupTable* table_of(std::int32_t tensor) const;
 
  private:
   struct Origin {
     std::int32_t tensor = -1;
-    ops::LookupTable table{};
+    LookupTable table{};
   };
   struct Padded {
     std::int32_t tensor = -1;  // the PAD's output

@@ -292,16 +292,18 @@ Result<void> Reader::read_quantization(const schema::Tensor& from, Tensor& to) c
       return fail(Code::corrupt, std::format("{} scales for {} channels", count, channels));
     }
   }
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto at = static_cast<flatbuffers::uoffset_t>(i);
-    const float scale = table->scale()->Get(at);
-    if (!std::isfinite(scale) || scale <= 0) return fail(Code::corrupt, std::format("scale {} is {}", i, scale));
+  to.scales.assign(table->scale()->begin(), table->scale()->end());
+  const auto unusable =
+      std::ranges::find_if(to.scales, [](float scale) { return !std::isfinite(scale) || scale <= 0; });
+  if (unusable != to.scales.end()) {
+    return fail(Code::corrupt, std::format("scale {} is {}", unusable - to.scales.begin(), *unusable));
+  }
+  for (std::size_t i = 0; i < zero_count; ++i) {
     std::int64_t zero_point = 0;  // copied: the verifier does not look at the alignment of 64-bit elements
-    if (zero_count != 0)
-      std::memcpy(&zero_point, table->zero_point()->Data() + (i * sizeof zero_point), sizeof zero_point);
+    std::memcpy(&zero_point, table->zero_point()->Data() + (i * sizeof zero_point), sizeof zero_point);
+    if (zero_point == 0) continue;
     WAYSIDE_CHECK(check_zero_point(zero_point, to.type));
-    if (count > 1 && zero_point != 0) return fail(Code::unsupported, "per-channel zero points other than 0");
-    to.scales.push_back(scale);
+    if (count > 1) return fail(Code::unsupported, "per-channel zero points other than 0");
     to.quantization.zero_point = static_cast<std::int32_t>(zero_point);
   }
   to.quantization.scale = to.scales.front();

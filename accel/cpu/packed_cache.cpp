@@ -133,7 +133,10 @@ Result<void> PackedCache::keep(const std::filesystem::path& path, const MappedFi
                                std::span<const PackedNode> nodes) {
   const std::string name = name_of(path, level);
   std::uint64_t bytes = 0;
-  for (const auto& node : nodes) bytes += node.conv.weights.size() + node.conv.requant.size_bytes();
+  for (const auto& node : nodes) {
+    if (node.conv) bytes += node.conv->weights.size() + node.conv->requant.size_bytes();
+    if (node.table) bytes += node.table->size();
+  }
   WAYSIDE_CHECK(make_room(name, bytes));
   // A name of its own: two programs that load the same model at once do not write into one file.
   const std::string unfinished = std::format("{}.{}{}", name, ::getpid(), kUnfinished);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PackedModel: a model's packed convolutions in one mapped file, so that loading neither reads nor packs weights.
+// PackedModel: what loading a model computed, in one mapped file: packed weights, forms of sums, tables.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "accel/cpu/content_digest.h"
 #include "accel/cpu/kernels/kernels.h"
-#include "accel/cpu/kernels/packed_conv.h"
+#include "accel/cpu/packed_node.h"
 #include "base/mapped_file.h"
 #include "base/result.h"
 #include "base/storage.h"
@@ -29,12 +28,6 @@ struct PackedKey {
   bool operator==(const PackedKey&) const = default;
 };
 
-/// One operator's.
-struct PackedNode {
-  std::uint32_t index = 0;  ///< of the operator in the model file
-  PackedConv conv;
-};
-
 class PackedModel {
  public:
   /// Maps a file and checks its header and table: magic, layout of this build, sizes, every section inside the file and
@@ -45,16 +38,18 @@ class PackedModel {
   [[nodiscard]] const base::MappedFile& file() const { return file_; }
   /// Reads the whole file; false: it was damaged.
   [[nodiscard]] bool contents_are_whole() const;
-  /// Null where the operator is not in the file. Valid as long as this object.
-  [[nodiscard]] const PackedConv* find(std::size_t node_index) const;
+  /// Nothing where the operator is not in the file. It borrows from this object.
+  [[nodiscard]] std::optional<PackedNode> find(std::size_t node_index) const;
 
  private:
   explicit PackedModel(base::MappedFile file) : file_(std::move(file)) {}
   base::Result<void> read();
+  /// Row `number` of the table, checked: the file may change while it is mapped.
+  [[nodiscard]] std::optional<PackedNode> node_at(std::size_t number) const;
   base::MappedFile file_;
   PackedKey key_;
   ContentDigest body_{};
-  std::vector<PackedNode> nodes_;  ///< by index
+  std::size_t node_count_ = 0;
 };
 
 /// `nodes` in the order of their indices. Neither atomic nor durable: see packed_cache.h, which renames the file and

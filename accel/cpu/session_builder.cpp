@@ -7,12 +7,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <format>
-#include <numeric>
+#include <optional>
 
 #include "accel/cpu/fold.h"
 #include "accel/cpu/memory_planner.h"
 #include "accel/cpu/model_reader.h"
 #include "accel/cpu/ops/op_table.h"
+#include "accel/cpu/tensor_places.h"
 #include "accel/cpu/work_split.h"
 
 namespace wayside::accel::cpu {
@@ -47,24 +48,21 @@ PreparedOp copy_of(std::size_t byte_count) {
 /// work in place where an operand dies, compute parts of a concatenation where they belong, plan, bind.
 class CpuSession::Builder {
  public:
-  Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options, const base::MappedFile* file)
+  Builder(CpuSession& session, Graph graph, Level level, const SessionOptions& options, const LoadSources& sources)
       : session_(session),
         graph_(std::move(graph)),
         level_(level),
         options_(options),
-        file_(file),
+        sources_(sources),
         fold_(graph_, level),
-        place_of_(graph_.tensors.size()),
-        part_of_(graph_.tensors.size()) {
-    std::iota(place_of_.begin(), place_of_.end(), 0);
-  }
+        places_(graph_) {}
 
   Result<void> build() {
     WAYSIDE_CHECK(prepare());
     drop_unread();
     if (level_ != Level::reference) {
-      share_operands();
-      place_parts();
+      places_.share_operands(pending_);
+      places_.place_parts(pending_);
     }
     WAYSIDE_CHECK(plan());
     copy_constants();
@@ -74,31 +72,13 @@ class CpuSession::Builder {
   }
 
  private:
-  struct Pending {
-    const Node* node = nullptr;
-    std::size_t number = 0;
-    PreparedOp prepared;
-  };
-  /// Bytes of a place, from `begin` on.
-  struct Part {
-    std::int32_t place = -1;
-    std::size_t begin = 0;
-  };
-
   Result<void> prepare();
   Result<void> prepare_node(const Node& original);
-  [[nodiscard]] bool alias_allowed(std::int32_t in, std::int32_t out) const;
   Result<void> count(const PreparedOp& prepared);
   void release_packed(const Node& node) const;
-  [[nodiscard]] std::vector<std::int32_t> places(const std::vector<std::int32_t>& tensors) const;
-  [[nodiscard]] StepPlaces places_of(const Pending& step) const;
+  void note_to_keep(PackedNode node, const LookupTable* table) const;
   void drop_unread();
-  [[nodiscard]] std::vector<std::size_t> last_reads() const;
-  void share_operands();
-  void place_parts();
-  [[nodiscard]] Part whole_of(std::int32_t tensor) const;
   Result<void> plan();
-  [[nodiscard]] std::vector<MemoryPlanner::Block> tensor_lifetimes() const;
   void copy_constants();
   [[nodiscard]] std::size_t copies_of(std::size_t place) const;
   void bind();
@@ -115,15 +95,14 @@ class CpuSession::Builder {
   Graph graph_;
   Level level_;
   const SessionOptions& options_;
-  const base::MappedFile* file_;
+  const LoadSources& sources_;
   Fold fold_;
-  std::vector<std::int32_t> place_of_;  // tensor -> the tensor whose memory it uses
-  std::vector<Part> part_of_;           // by place: the concatenation's output that it is a part of, if any
+  TensorPlaces places_;
   std::vector<std::size_t> offset_of_;  // of places, in arena_ or constants_
   std::vector<bool> constant_is_used_;  // by place
   std::vector<bool> in_interface_;      // by place: model inputs and outputs of a session with batches
   std::size_t interface_bytes_ = 0, arena_bytes_ = 0;
-  std::vector<Pending> pending_;             // operators that run
+  std::vector<PendingStep> pending_;         // operators that run
   std::vector<std::size_t> scratch_offset_;  // by pending
 };
 
@@ -138,20 +117,20 @@ Result<void> CpuSession::Builder::prepare() {
 
 Result<void> CpuSession::Builder::prepare_node(const Node& original) {
   const Node& unfolded = fold_.before(original);
-  const PackedConv* packed = session_.packed_ ? session_.packed_->find(unfolded.index) : nullptr;
-  const NodeView view(graph_, unfolded, level_, session_.pool_->thread_count(), packed);
+  std::optional<PackedNode> packed;
+  if (session_.packed_ != nullptr) packed = session_.packed_->find(unfolded.index);
+  const NodeView view(graph_, unfolded, level_, session_.pool_->thread_count(), packed ? &*packed : nullptr);
   WAYSIDE_TRY(PreparedOp prepared, unfolded.entry->prepare(view));
   WAYSIDE_CHECK(count(prepared));
-  release_packed(unfolded);
-  const Node& node = fold_.after(unfolded, prepared);
+  if (!packed || !packed->conv) release_packed(unfolded);
+  const PackedNode to_keep{.index = static_cast<std::uint32_t>(unfolded.index),
+                           .conv = prepared.conv,
+                           .sum = prepared.sum,
+                           .table = std::nullopt};
+  const Node& node = fold_.after(unfolded, prepared, packed && packed->table ? &*packed->table : nullptr);
   const std::int32_t in = node.inputs[prepared.reads.front()], out = node.outputs.front();
-  if (!prepared.op) {
-    if (alias_allowed(in, out)) {
-      place_of_[out] = place_of_[in];
-    } else {
-      prepared = copy_of(graph_.tensors[out].byte_count());
-    }
-  }
+  note_to_keep(to_keep, fold_.table_of(out));
+  if (!prepared.op && !places_.alias(in, out)) prepared = copy_of(graph_.tensors[out].byte_count());
   session_.operators_.push_back({.index = node.index,
                                  .name = node.entry->name,
                                  .input_shape = graph_.tensors[in].shape,
@@ -163,13 +142,6 @@ Result<void> CpuSession::Builder::prepare_node(const Node& original) {
     pending_.push_back({.node = &node, .number = session_.operators_.size() - 1, .prepared = std::move(prepared)});
   }
   return {};
-}
-
-/// A model output keeps its value while the caller writes the next input, so the two never share memory.
-bool CpuSession::Builder::alias_allowed(std::int32_t in, std::int32_t out) const {
-  const bool is_output = std::ranges::find(graph_.outputs, out) != graph_.outputs.end();
-  const bool from_input = std::ranges::find(graph_.inputs, place_of_[in]) != graph_.inputs.end();
-  return !(is_output && from_input);
 }
 
 Result<void> CpuSession::Builder::count(const PreparedOp& prepared) {
@@ -187,116 +159,34 @@ Result<void> CpuSession::Builder::count(const PreparedOp& prepared) {
 /// Large constants only: a page that is needed again costs more than a small one occupies.
 void CpuSession::Builder::release_packed(const Node& node) const {
   constexpr std::size_t kLargeBytes = std::size_t{64} * 1024;
-  if (file_ == nullptr) return;
+  if (sources_.file == nullptr) return;
   for (const std::int32_t input : node.inputs) {
-    if (input >= 0 && graph_.tensors[input].data.size() >= kLargeBytes) file_->release(graph_.tensors[input].data);
+    if (input >= 0 && graph_.tensors[input].data.size() >= kLargeBytes)
+      sources_.file->release(graph_.tensors[input].data);
   }
 }
 
-std::vector<std::int32_t> CpuSession::Builder::places(const std::vector<std::int32_t>& tensors) const {
-  std::vector<std::int32_t> result;
-  for (const std::int32_t tensor : tensors) result.push_back(place_of_[tensor]);
-  return result;
-}
-
-StepPlaces CpuSession::Builder::places_of(const Pending& step) const {
-  StepPlaces result{.reads = {}, .writes = places(step.node->outputs)};
-  for (const std::uint32_t read : step.prepared.reads) result.reads.push_back(place_of_[step.node->inputs[read]]);
-  return result;
+void CpuSession::Builder::note_to_keep(PackedNode node, const LookupTable* table) const {
+  if (sources_.to_keep == nullptr) return;
+  if (table != nullptr) node.table = *table;
+  if (!node.is_empty()) sources_.to_keep->push_back(node);
 }
 
 void CpuSession::Builder::drop_unread() {
   std::vector<StepPlaces> steps;
-  for (const Pending& step : pending_) steps.push_back(places_of(step));
-  const auto needed = needed_steps(steps, places(graph_.outputs), place_of_.size());
-  std::vector<Pending> kept;
+  for (const PendingStep& step : pending_) steps.push_back(places_.places_of(step));
+  const auto needed = needed_steps(steps, places_.places(graph_.outputs), graph_.tensors.size());
+  std::vector<PendingStep> kept;
   for (std::size_t i = 0; i < pending_.size(); ++i) {
     session_.operators_[pending_[i].number].runs = needed[i];
-    if (needed[i]) kept.push_back(std::move(pending_[i]));
+    if (needed[i]) {
+      kept.push_back(std::move(pending_[i]));
+    } else if (sources_.to_keep != nullptr) {
+      const auto node = std::ranges::find(*sources_.to_keep, pending_[i].node->index, &PackedNode::index);
+      if (node != sources_.to_keep->end()) node->conv.reset();  // it would borrow from what goes now
+    }
   }
   pending_ = std::move(kept);
-}
-
-/// By place: the last step that reads it; model outputs are read after all.
-std::vector<std::size_t> CpuSession::Builder::last_reads() const {
-  std::vector<std::size_t> last_read(place_of_.size(), 0);
-  for (std::size_t step = 0; step < pending_.size(); ++step) {
-    for (const std::int32_t place : places_of(pending_[step]).reads) last_read[place] = step;
-  }
-  for (const std::int32_t place : places(graph_.outputs)) last_read[place] = pending_.size();
-  return last_read;
-}
-
-/// An elementwise operator writes over an operand that nobody reads afterwards.
-void CpuSession::Builder::share_operands() {
-  auto last_read = last_reads();
-  for (std::size_t step = 0; step < pending_.size(); ++step) {
-    if (!pending_[step].prepared.bytewise) continue;
-    const std::int32_t out = pending_[step].node->outputs.front();
-    for (const std::uint32_t read : pending_[step].prepared.reads) {
-      const std::int32_t place = place_of_[pending_[step].node->inputs[read]];
-      const bool is_input = std::ranges::find(graph_.inputs, place) != graph_.inputs.end();
-      const bool is_output = std::ranges::any_of(graph_.outputs, [&](auto tensor) { return place_of_[tensor] == out; });
-      if (graph_.tensors[place].is_constant() || last_read[place] != step || (is_input && is_output)) continue;
-      last_read[place] = last_read[out];
-      std::ranges::replace(place_of_, out, place);
-      break;
-    }
-  }
-}
-
-/// What a concatenation only moves and nobody reads afterwards (its output may be written over then) is computed in its
-/// output. Model inputs keep their place, and a tensor that is joined twice has one.
-void CpuSession::Builder::place_parts() {
-  const auto last_read = last_reads();
-  const auto inputs = places(graph_.inputs);
-  for (std::size_t step = 0; step < pending_.size(); ++step) {
-    const auto& [node, number, prepared] = pending_[step];
-    for (std::size_t i = 0; i < prepared.held_at.size(); ++i) {
-      if (!prepared.held_at[i]) continue;
-      const std::int32_t place = place_of_[node->inputs[prepared.reads[i]]];
-      const bool is_input = std::ranges::find(inputs, place) != inputs.end();
-      if (graph_.tensors[place].is_constant() || is_input || last_read[place] != step) continue;
-      if (part_of_[place].place < 0) part_of_[place] = {place_of_[node->outputs.front()], *prepared.held_at[i]};
-    }
-  }
-}
-
-/// Where a tensor lies: parts may be parts of parts.
-CpuSession::Builder::Part CpuSession::Builder::whole_of(std::int32_t tensor) const {
-  Part whole{.place = place_of_[tensor]};
-  while (part_of_[whole.place].place >= 0) {
-    whole.begin += part_of_[whole.place].begin;
-    whole.place = part_of_[whole.place].place;
-  }
-  return whole;
-}
-
-std::vector<MemoryPlanner::Block> CpuSession::Builder::tensor_lifetimes() const {
-  std::vector<MemoryPlanner::Block> blocks(graph_.tensors.size());
-  std::vector<bool> alive(blocks.size(), false);
-  const auto use = [&](std::int32_t tensor, std::size_t step) {
-    const std::int32_t place = whole_of(tensor).place;
-    const Tensor& owner = graph_.tensors[place];
-    if (owner.is_constant()) return;
-    auto& block = blocks[place];
-    if (!alive[place]) block = {.size_bytes = owner.byte_count(), .first_use = step, .last_use = step};
-    alive[place] = true;
-    block.first_use = std::min(block.first_use, step);
-    block.last_use = std::max(block.last_use, step);
-  };
-  for (const std::int32_t input : graph_.inputs) use(input, 0);  // written before the first operator
-  for (std::size_t step = 0; step < pending_.size(); ++step) {
-    const auto& [node, number, prepared] = pending_[step];
-    for (const std::uint32_t read : prepared.reads) use(node->inputs[read], step);
-    for (const std::int32_t output : node->outputs) use(output, step);
-  }
-  // Model outputs stay apart from everything for the whole run, so that writing the next input leaves them alone.
-  for (const std::int32_t output : graph_.outputs) {
-    use(output, 0);
-    use(output, pending_.size());
-  }
-  return blocks;
 }
 
 Result<CpuSession::AlignedBytes> CpuSession::Builder::allocate(std::size_t bytes, std::string_view what) {
@@ -313,14 +203,14 @@ void CpuSession::Builder::place_interface() {
   if (session_.max_batch_ == 1) return;
   for (const auto* list : {&graph_.inputs, &graph_.outputs}) {
     for (const std::int32_t tensor : *list) {
-      const auto place = static_cast<std::size_t>(place_of_[tensor]);
+      const auto place = static_cast<std::size_t>(places_.place_of(tensor));
       if (!graph_.tensors[place].is_constant()) in_interface_[place] = true;
     }
   }
 }
 
 Result<void> CpuSession::Builder::plan() {
-  auto blocks = tensor_lifetimes();
+  auto blocks = places_.lifetimes(pending_);
   place_interface();
   for (std::size_t i = 0; i < in_interface_.size(); ++i) {
     if (in_interface_[i]) blocks[i].size_bytes = 0;
@@ -361,7 +251,7 @@ Result<void> CpuSession::Builder::plan() {
   session_.lanes_.resize(lane_count);
 
   constant_is_used_.assign(graph_.tensors.size(), false);
-  const auto mark = [&](std::int32_t tensor) { constant_is_used_[place_of_[tensor]] = true; };
+  const auto mark = [&](std::int32_t tensor) { constant_is_used_[places_.place_of(tensor)] = true; };
   for (const auto& [node, number, prepared] : pending_) {
     for (const std::uint32_t read : prepared.reads) mark(node->inputs[read]);
   }
@@ -398,12 +288,12 @@ void CpuSession::Builder::copy_constants() {
 /// A constant that is a model output is there for each item of a batch.
 std::size_t CpuSession::Builder::copies_of(std::size_t place) const {
   const bool is_output = std::ranges::any_of(
-      graph_.outputs, [&](std::int32_t output) { return static_cast<std::size_t>(place_of_[output]) == place; });
+      graph_.outputs, [&](std::int32_t output) { return static_cast<std::size_t>(places_.place_of(output)) == place; });
   return is_output ? session_.max_batch_ : 1;
 }
 
 std::byte* CpuSession::Builder::address_of(std::int32_t tensor) const {
-  const Part whole = whole_of(tensor);
+  const TensorPlaces::Part whole = places_.whole_of(tensor);
   const auto place = static_cast<std::size_t>(whole.place);
   const auto& memory = in_interface_[place]       ? session_.interface_
                        : constant_is_used_[place] ? session_.constants_
@@ -494,7 +384,7 @@ Result<std::unique_ptr<CpuSession>> CpuSession::create(std::span<const std::byte
   std::unique_ptr<CpuSession> session(new CpuSession(std::move(threads), options.priority));
   session->max_batch_ = options.max_batch;
   session->packed_ = sources.packed;
-  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options, sources.file).build());
+  WAYSIDE_CHECK(Builder(*session, std::move(graph), level, options, sources).build());
   return session;
 }
 

@@ -25,6 +25,14 @@ struct LinearSum {
 /// step that the two could differ are compared one by one, and `offset` is moved within its error to satisfy them.
 [[nodiscard]] std::optional<LinearSum> find_linear_sum(const TableSumSpec& spec);
 
+/// What find_linear_sum() answered, kept from one load to the next.
+struct SumForm {
+  bool exists = false;
+  LinearSum linear;
+};
+/// Searches only where kernels of `level` can use what is found.
+[[nodiscard]] SumForm find_sum_form(const TableSumSpec& spec, Level level);
+
 struct LinearSumArgs {
   const std::uint8_t* a = nullptr;
   const std::uint8_t* b = nullptr;

@@ -18,6 +18,7 @@ namespace wayside::accel::cpu {
 
 class ThreadPool;
 struct PackedConv;
+struct SumForm;
 
 /// Instruction sets, slowest first within a processor family. `reference` is the plain C++ definition of each result.
 enum class Level : std::uint8_t { reference, avx2, avx_vnni, avx256_vnni, avx512_vnni, amx, neon, neon_dot, neon_i8mm };
@@ -96,8 +97,9 @@ std::unique_ptr<ConvKernel> make_conv(const ConvSpec& spec, Level level);
 /// ADD and SUB, whose inputs are each scaled by a function of one byte.
 struct TableSumSpec {
   std::array<std::int32_t, 256> table_a{}, table_b{};
-  bool is_unsigned = false;  ///< of the output
-  Requant requant{};         ///< one channel
+  bool is_unsigned = false;       ///< of the output
+  Requant requant{};              ///< one channel
+  const SumForm* form = nullptr;  ///< of find_sum_form(), where it is known: saves the search
 };
 
 /// out[i] = requant((a[i] - zero_a) * (b[i] - zero_b)): quantised MUL.
@@ -119,6 +121,9 @@ class BinaryKernel {
 std::unique_ptr<BinaryKernel> make_table_sum(const TableSumSpec& spec, Level level);
 std::unique_ptr<BinaryKernel> make_product(const ProductSpec& spec, Level level);
 
+/// Indexed by the byte of the input, holds the byte of the output.
+using LookupTable = std::array<std::uint8_t, 256>;
+
 /// out[i] = answers[in[i]].
 class LookupKernel {
  public:
@@ -127,7 +132,7 @@ class LookupKernel {
   virtual void run(const std::uint8_t* in, std::uint8_t* out, std::size_t count, ThreadPool& pool) const = 0;
 };
 
-std::unique_ptr<LookupKernel> make_lookup(const std::array<std::uint8_t, 256>& answers, Level level);
+std::unique_ptr<LookupKernel> make_lookup(const LookupTable& answers, Level level);
 
 /// out[i] = clamp(max over y < rows, x < columns of in[y*row_step + x*column_step + i]), i in [0, count): one output
 /// pixel of a maximum pool. `out` overlaps no input.

@@ -102,10 +102,17 @@ std::int64_t largest_magnitude(const std::array<std::int32_t, 256>& table) {
 
 }  // namespace
 
+SumForm find_sum_form(const TableSumSpec& spec, Level level) {
+  if (elementwise_isa(level).linear_sum == nullptr) return {};
+  const auto found = find_linear_sum(spec);
+  return {.exists = found.has_value(), .linear = found.value_or(LinearSum{})};
+}
+
 std::unique_ptr<BinaryKernel> make_table_sum(const TableSumSpec& spec, Level level) {
   const ElementwiseIsa elementwise = elementwise_isa(level);
-  if (elementwise.linear_sum != nullptr) {
-    if (const auto form = find_linear_sum(spec)) return std::make_unique<TablelessSum>(spec, *form, elementwise);
+  const SumForm form = spec.form != nullptr ? *spec.form : find_sum_form(spec, level);
+  if (form.exists && elementwise.linear_sum != nullptr) {
+    return std::make_unique<TablelessSum>(spec, form.linear, elementwise);
   }
   if (elementwise.table_sum == nullptr) return std::make_unique<PlainTableSum>(spec);
   const std::array bounds{largest_magnitude(spec.table_a) + largest_magnitude(spec.table_b)};

@@ -147,7 +147,13 @@ Result<PreparedOp> prepare_sum(const NodeView& node, Sign sign) {
   WAYSIDE_TRY(sum.to_output, node.multiplier(twice_max_scale / unit, "scale ratio"));
   sum.zero_point = out.quantization.zero_point;
   sum.range = activation_range(node.options().activation, out.type, out.quantization);
-  return bytes_operator(node, broadcast, sum, make_table_sum(kernel_spec(sum, out.type == DType::u8), node.level()));
+  TableSumSpec spec = kernel_spec(sum, out.type == DType::u8);
+  const bool is_kept = node.packed() != nullptr && node.packed()->sum.has_value();
+  const SumForm form = is_kept ? *node.packed()->sum : find_sum_form(spec, node.level());
+  spec.form = &form;
+  PreparedOp prepared = bytes_operator(node, broadcast, sum, make_table_sum(spec, node.level()));
+  if (node.level() != Level::reference) prepared.sum = form;  // the reference searches nothing
+  return prepared;
 }
 
 }  // namespace

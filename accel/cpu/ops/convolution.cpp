@@ -96,11 +96,6 @@ class ConvOperator final : public Operator {
   void run(const RunContext& context) const override {
     kernel_->run(context.input<std::uint8_t>(0), context.output<std::uint8_t>(), context.scratch, context.pool);
   }
-  [[nodiscard]] bool get_packed(PackedConv& packed) const override {
-    const bool has = kernel_->get_packed(packed);
-    packed.entry = kernel_->entry;
-    return has;
-  }
 
  private:
   std::unique_ptr<ConvKernel> kernel_;
@@ -123,8 +118,8 @@ Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct produ
   spec.weight_zero = filter.quantization.zero_point;
   spec.weights = {reinterpret_cast<const std::uint8_t*>(filter.data.data()), filter.data.size()};
   std::unique_ptr<ConvKernel> kernel;
-  if (node.packed() != nullptr) {  // what pack() checks was checked when these were made
-    spec.packed = node.packed();
+  if (node.packed() != nullptr && node.packed()->conv) {  // what pack() checks was checked when these were made
+    spec.packed = &*node.packed()->conv;
     kernel = make_conv(spec, node.level());
     spec.packed = nullptr;
   }
@@ -136,6 +131,10 @@ Result<PreparedOp> build(const NodeView& node, ConvSpec spec, ScaleProduct produ
   prepared.scratch_bytes = kernel->scratch_bytes(node.thread_count());
   prepared.weight_bytes = kernel->packed_bytes();
   prepared.mac_count = static_cast<std::uint64_t>(sum_length) * node.output().shape.element_count();
+  if (PackedConv packed; kernel->get_packed(packed)) {
+    packed.entry = kernel->entry;
+    prepared.conv = packed;
+  }
   prepared.op = std::make_unique<ConvOperator>(std::move(kernel));
   return prepared;
 }

@@ -57,7 +57,7 @@ Result<PreparedOp> prepare_float_table(const NodeView& node, Function function) 
   const Quantization in = node.input(0).quantization, out = node.output().quantization;
   const DType type = node.output().type;
   const float inverse_scale = 1 / out.scale;
-  const auto table = make_table(type, [&](std::int32_t x) {
+  const auto table = node_table(node, [&](std::int32_t x) {
     const float real = in.scale * static_cast<float>(x - in.zero_point);
     const float rescaled = std::round(function(real) * inverse_scale);
     return type_range(type).clamp(round_to_i32(rescaled + static_cast<float>(out.zero_point)));
@@ -75,7 +75,7 @@ Result<PreparedOp> prepare_relu_like(const NodeView& node, Activation activation
   const DType type = node.output().type;
   WAYSIDE_TRY(const Multiplier factor, node.multiplier(double{in.scale / out.scale}, "scale ratio"));
   const Range range = activation_range(activation, type, out);
-  const auto table = make_table(type, [&](std::int32_t x) {
+  const auto table = node_table(node, [&](std::int32_t x) {
     return range.clamp(saturating_add(multiply(x - in.zero_point, factor), out.zero_point));
   });
   return lookup_operator(table, node);
@@ -116,7 +116,7 @@ Result<PreparedOp> prepare_leaky_relu(const NodeView& node) {
   const float alpha = node.options().alpha;
   WAYSIDE_TRY(const Multiplier identity, node.multiplier(double{in.scale / out.scale}, "scale ratio"));
   WAYSIDE_TRY(const Multiplier slope, node.multiplier(double{in.scale * alpha / out.scale}, "slope"));
-  const auto table = make_table(type, [&](std::int32_t x) {
+  const auto table = node_table(node, [&](std::int32_t x) {
     const std::int32_t value = x - in.zero_point;
     return type_range(type).clamp(saturating_add(multiply(value, value >= 0 ? identity : slope), out.zero_point));
   });
@@ -179,7 +179,7 @@ Result<PreparedOp> prepare_hard_swish(const NodeView& node) {
                            .gate_factor = to_q15(gate.value),
                            .output_exponent = output.shift,
                            .gate_exponent = gate.shift};
-  const auto table = make_table(type, [&](std::int32_t x) { return type_range(type).clamp(function(x)); });
+  const auto table = node_table(node, [&](std::int32_t x) { return type_range(type).clamp(function(x)); });
   return lookup_operator(table, node);
 }
 

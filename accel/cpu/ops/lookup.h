@@ -10,9 +10,6 @@
 
 namespace wayside::accel::cpu::ops {
 
-/// Indexed by the byte of the input, holds the byte of the output.
-using LookupTable = std::array<std::uint8_t, 256>;
-
 /// table[byte of q] = byte of function(q), for every value q of `type`; the function's results fit the output type.
 template <class Function>
 [[nodiscard]] LookupTable make_table(DType type, Function function) {
@@ -21,6 +18,13 @@ template <class Function>
     table[byte] = static_cast<std::uint8_t>(function(value_of(static_cast<std::uint8_t>(byte), type)));
   }
   return table;
+}
+
+/// The table of a node's only input and output, or what was kept of it.
+template <class Function>
+[[nodiscard]] LookupTable node_table(const NodeView& node, Function function) {
+  const bool is_kept = node.packed() != nullptr && node.packed()->table.has_value();
+  return is_kept ? *node.packed()->table : make_table(node.input(0).type, function);
 }
 
 /// The operator out[i] = table[in[i]] of input number `input`, which has the output's shape.

@@ -15,6 +15,7 @@
 
 #include "accel/cpu/graph.h"
 #include "accel/cpu/kernels/kernels.h"
+#include "accel/cpu/packed_node.h"
 #include "accel/cpu/quantization.h"
 #include "base/result.h"
 
@@ -45,8 +46,6 @@ class Operator {
  public:
   virtual ~Operator() = default;
   virtual void run(const RunContext& context) const = 0;
-  /// See ConvKernel::get_packed().
-  [[nodiscard]] virtual bool get_packed(PackedConv& /*packed*/) const { return false; }
 };
 
 /// Wraps a callable `body(const RunContext&) const` as an Operator.
@@ -80,20 +79,23 @@ struct PreparedOp {
   std::size_t scratch_bytes = 0;
   std::size_t weight_bytes = 0;  ///< of packed weights that the operator owns
   std::uint64_t mac_count = 0;
+  /// Of a PackedNode; `conv` borrows from `op` (or what that borrows from).
+  std::optional<PackedConv> conv;
+  std::optional<SumForm> sum;
 };
 
 /// One node with its tensors, for prepare functions. Messages built here lack the prefix "operator 12 CONV_2D", which
 /// the caller adds.
 class NodeView {
  public:
-  NodeView(const Graph& graph, const Node& node, Level level, unsigned thread_count, const PackedConv* packed = nullptr)
+  NodeView(const Graph& graph, const Node& node, Level level, unsigned thread_count, const PackedNode* packed = nullptr)
       : graph_(graph), node_(node), level_(level), thread_count_(thread_count), packed_(packed) {}
 
   [[nodiscard]] const OpOptions& options() const { return node_.options; }
   [[nodiscard]] Level level() const { return level_; }
   [[nodiscard]] unsigned thread_count() const { return thread_count_; }
-  /// Null where the weights must be packed.
-  [[nodiscard]] const PackedConv* packed() const { return packed_; }
+  /// What was kept of this operator when it was prepared before, or null.
+  [[nodiscard]] const PackedNode* packed() const { return packed_; }
 
   [[nodiscard]] std::size_t input_count() const { return node_.inputs.size(); }
   [[nodiscard]] std::size_t output_count() const { return node_.outputs.size(); }
@@ -136,7 +138,7 @@ class NodeView {
   const Node& node_;
   Level level_;
   unsigned thread_count_;
-  const PackedConv* packed_;
+  const PackedNode* packed_;
 };
 
 /// i8 or u8.

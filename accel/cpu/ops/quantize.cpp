@@ -18,7 +18,7 @@ Result<PreparedOp> prepare_requantize(const NodeView& node) {
   const Tensor& out = node.output();
   WAYSIDE_TRY(const Multiplier factor,
               node.multiplier(double{in.quantization.scale / out.quantization.scale}, "scale ratio"));
-  const auto table = make_table(in.type, [&](std::int32_t x) {
+  const auto table = node_table(node, [&](std::int32_t x) {
     const std::int32_t q = multiply(x - in.quantization.zero_point, factor);
     return type_range(out.type).clamp(saturating_add(q, out.quantization.zero_point));
   });

@@ -15,6 +15,7 @@
 #include "accel/cpu/cpu_accelerator.h"
 #include "accel/cpu/cpu_session.h"
 #include "accel/cpu/kernels/kernel_list.h"
+#include "tests/accel/model_builder.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -110,27 +111,74 @@ TEST_F(PackedCacheTest, EveryLevelHasItsOwnFile) {
   ASSERT_TRUE(cache);
   for (const Level level : levels()) {
     SCOPED_TRACE(to_string(level));
-    auto packed_now = CpuSession::create(model->bytes(), {}, level, {.file = &*model});
+    std::vector<PackedNode> nodes;
+    auto packed_now = CpuSession::create(model->bytes(), {}, level, {.file = &*model, .to_keep = &nodes});
     ASSERT_TRUE(packed_now);
-    const auto nodes = (*packed_now)->packed_nodes();
     EXPECT_EQ(nodes.empty(), level == Level::reference);
     ASSERT_TRUE(cache->keep(model_, *model, level, nodes));
     std::shared_ptr<const PackedModel> kept = cache->find(model_, *model, level);
     ASSERT_NE(kept, nullptr);
     for (const auto& node : nodes) {
-      const PackedConv* found = kept->find(node.index);
-      ASSERT_NE(found, nullptr);
-      EXPECT_TRUE(std::ranges::equal(found->weights, node.conv.weights));
+      const auto found = kept->find(node.index);
+      ASSERT_TRUE(found);
+      EXPECT_EQ(found->table, node.table);
+      ASSERT_EQ(found->conv.has_value(), node.conv.has_value());
+      if (node.conv) {
+        EXPECT_TRUE(std::ranges::equal(found->conv->weights, node.conv->weights));
+      }
     }
-    auto from_file = CpuSession::create(model->bytes(), {}, level, {.file = &*model, .packed = kept});
+    std::vector<PackedNode> again;
+    auto from_file =
+        CpuSession::create(model->bytes(), {}, level, {.file = &*model, .packed = kept, .to_keep = &again});
     ASSERT_TRUE(from_file);
-    const auto again = (*from_file)->packed_nodes();
     const auto borrows = [&](const PackedNode& node) {
-      return node.conv.weights.data() == kept->find(node.index)->weights.data();
+      return !node.conv || node.conv->weights.data() == kept->find(node.index)->conv->weights.data();
     };
     EXPECT_EQ(again.size(), nodes.size());
     EXPECT_TRUE(std::ranges::all_of(again, borrows));
     EXPECT_EQ(outputs_of(**from_file), expected_);
+  }
+}
+
+/// x * logistic(x) + y: one table for the product, one for what feeds it, one sum.
+std::vector<std::byte> silu_and_sum() {
+  testing::ModelBuilder model;
+  const auto x = model.activation({1, 4, 4, 8}, 0.05F, 3), y = model.activation({1, 4, 4, 8}, 0.04F, -5);
+  const auto gate = model.activation({1, 4, 4, 8}, 1.0F / 256, -128), product = model.activation({1, 4, 4, 8}, 0.03F);
+  const auto sum = model.activation({1, 4, 4, 8}, 0.06F, 7);
+  model.op(OpCode::logistic, {x}, {gate});
+  model.op(OpCode::mul, {x, gate}, {product});
+  model.op(OpCode::add, {product, y}, {sum});
+  model.inputs = {x, y};
+  model.outputs = {sum};
+  return model.build();
+}
+
+TEST_F(PackedCacheTest, SumsAndTablesComeFromTheFile) {
+  write_file(model_, silu_and_sum());
+  const auto model = base::MappedFile::open(model_);
+  auto cache = PackedCache::open(this->cache());
+  for (const Level level : levels()) {
+    if (level == Level::reference) continue;  // folds nothing
+    SCOPED_TRACE(to_string(level));
+    std::vector<PackedNode> nodes;
+    auto computed = CpuSession::create(model->bytes(), {}, level, {.to_keep = &nodes});
+    ASSERT_TRUE(computed);
+    const Bytes expected = outputs_of(**computed);
+    ASSERT_EQ(nodes.size(), 3U);
+    EXPECT_TRUE(nodes[0].table && nodes[1].table && nodes[2].sum);
+    EXPECT_NE(nodes[0].table, nodes[1].table);
+    const auto outputs_with = [&] {
+      EXPECT_TRUE(cache->keep(model_, *model, level, nodes));
+      auto session = CpuSession::create(model->bytes(), {}, level, {.packed = cache->find(model_, *model, level)});
+      EXPECT_TRUE(session);
+      return outputs_of(**session);
+    };
+    EXPECT_EQ(outputs_with(), expected);
+    nodes[2].sum = SumForm{};  // nothing was found: tables are added, to the same bytes
+    EXPECT_EQ(outputs_with(), expected);
+    nodes[1].table->fill(1);
+    EXPECT_NE(outputs_with(), expected);
   }
 }
 
@@ -196,12 +244,13 @@ TEST_F(PackedCacheTest, AFreshModelIsNotNoted) {
 
 TEST_F(PackedCacheTest, WeightsOfAnotherShapeArePackedInstead) {
   const auto model = base::MappedFile::open(model_);
-  auto session = CpuSession::create(model->bytes(), {}, best_level());
-  auto nodes = (*session)->packed_nodes();
-  ASSERT_GT(nodes.size(), 2U);
+  std::vector<PackedNode> nodes;
+  auto session = CpuSession::create(model->bytes(), {}, best_level(), {.to_keep = &nodes});
+  std::erase_if(nodes, [](const PackedNode& node) { return !node.conv; });
+  ASSERT_GT(nodes.size(), 3U);
   std::swap(nodes[0].conv, nodes[1].conv);
-  nodes[2].conv.entry = 1'000'000;
-  nodes.back().conv.weights = nodes.back().conv.weights.first(64);
+  nodes[2].conv->entry = 1'000'000;
+  nodes.back().conv->weights = nodes.back().conv->weights.first(64);
   auto cache = PackedCache::open(this->cache());
   ASSERT_TRUE(cache->keep(model_, *model, best_level(), nodes));
   ASSERT_TRUE(is_found());  // whole, but nobody who packs writes such
@@ -212,8 +261,8 @@ TEST_F(PackedCacheTest, TheDirectoryStaysBelowItsBound) {
   ASSERT_EQ(run_with_cache(), expected_);
   const auto one = fs::file_size(packed_file());
   const auto model = base::MappedFile::open(model_);
-  auto session = CpuSession::create(model->bytes(), {}, best_level());
-  const auto nodes = (*session)->packed_nodes();
+  std::vector<PackedNode> nodes;
+  auto session = CpuSession::create(model->bytes(), {}, best_level(), {.to_keep = &nodes});
   auto cache = PackedCache::open(this->cache(), one * 5 / 2);
   write_file(this->cache() / "left-over.new", {});
   for (const char* name : {"b", "c", "d", "e"}) {
