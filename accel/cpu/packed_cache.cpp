@@ -2,14 +2,16 @@
 // File names, notes of what was checked, and the bound of the directory.
 #include "accel/cpu/packed_cache.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <format>
-#include <fstream>
 
 #include "base/log.h"
+#include "base/unique_fd.h"
 
 namespace wayside::accel::cpu {
 namespace {
@@ -50,10 +52,18 @@ std::string text_of(const base::FileIdentity& file) {
   return std::format("{} {} {} {} {}", file.device, file.inode, file.size_bytes, file.modified_ns, file.changed_ns);
 }
 
+/// Empty where the kernel does not say. A stream would cost more than all else that find() does.
+std::string boot_id() {
+  const base::UniqueFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  std::array<char, 64> text{};
+  const ssize_t length = fd.valid() ? ::read(fd.get(), text.data(), text.size()) : 0;
+  const std::string_view whole(text.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+  return std::string(whole.substr(0, whole.find('\n')));
+}
+
 /// Empty where the kernel does not say which start of the machine this is: nothing is then taken as checked.
 std::string note_of(const MappedFile& model, const MappedFile& packed) {
-  std::string boot;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  const std::string boot = boot_id();
   if (boot.empty()) return {};
   return std::format("{}\nmodel {}\npacked {}\n", boot, text_of(model.identity()), text_of(packed.identity()));
 }
