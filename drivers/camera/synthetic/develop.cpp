@@ -2,6 +2,7 @@
 // The sensor side of a frame: RGB to NV12 where something changed, lens blur, exposure, noise, rain.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "drivers/camera/synthetic/scene.h"
 
@@ -60,23 +61,27 @@ void Scene::convert_tile(int tile_x, int tile_y, std::uint8_t* luma, std::uint8_
 
 void Scene::develop(std::uint64_t number, const Picture& picture) {
   const int w = canvas_.width(), h = canvas_.height();
-  std::memcpy(sharp_luma_.data(), background_luma_.data(), background_luma_.size());
+  std::memcpy(picture.luma, background_luma_.data(), background_luma_.size());
   std::memcpy(picture.chroma, background_chroma_.data(), background_chroma_.size());
   for (int ty = 0; ty < tiles_y_; ++ty)
     for (int tx = 0; tx < tiles_x_; ++tx)
       if (dirty_tiles_[static_cast<std::size_t>(ty * tiles_x_ + tx)] != 0)
-        convert_tile(tx, ty, sharp_luma_.data(), picture.chroma);
+        convert_tile(tx, ty, picture.luma, picture.chroma);
   // Exposure drifts by a few percent over half a minute and a few minutes, as with passing clouds.
   const auto time_s = static_cast<float>(static_cast<double>(number) / options_.rate_hz);
   const float drift = 0.03F * sine(time_s / 31) + 0.025F * sine(time_s / 173 + 0.3F);
   const auto gain = static_cast<unsigned>(std::clamp(street_.gain * (1 + drift), 0.5F, 1.9F) * 128 + 0.5F);
   const auto neighbour = static_cast<unsigned>(street_.blur * 256);
+  // In place: of a row and the one above it, the sharp pixels are kept aside.
+  std::uint8_t* above = sharp_rows_.data();
+  std::uint8_t* row = above + w;
   for (int y = 0; y < h; ++y) {
-    const std::uint8_t* row = sharp_luma_.data() + static_cast<std::size_t>(y * w);
+    std::uint8_t* to = picture.luma + static_cast<std::size_t>(y * w);
+    std::swap(above, row);
+    std::copy_n(to, w, row);
     const std::int8_t* noise =
         sensor_noise_.data() + (mix(number, static_cast<std::uint64_t>(y)) & (kNoiseSize * kNoiseSize - 1));
-    develop_row(y > 0 ? row - w : row, row, y + 1 < h ? row + w : row, noise, neighbour, gain, w,
-                picture.luma + static_cast<std::size_t>(y * w));
+    develop_row(y > 0 ? above : row, row, y + 1 < h ? to + w : row, noise, neighbour, gain, w, to);
   }
   if (street_.light.rain > 0) draw_rain(number, picture);
 }

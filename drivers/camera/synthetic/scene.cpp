@@ -14,6 +14,7 @@ namespace wayside::drivers::synthetic {
 namespace {
 
 constexpr int kTile_px = 16;
+constexpr std::uint32_t kColour = 0xFFFFFF;  // of a pixel of the canvas
 constexpr std::uint8_t kSceneryOwner = 255;
 constexpr std::uint8_t kFirstMovingOwner = World::kMaxStill + 1;
 static_assert(kFirstMovingOwner + World::kMaxMoving < kSceneryOwner);
@@ -52,7 +53,7 @@ Scene::Scene(const SceneOptions& options)
   plates_.reserve(kMaxTruth);
   background_luma_.resize(area);
   background_chroma_.resize(area / 2);
-  sharp_luma_.resize(area);
+  sharp_rows_.resize(static_cast<std::size_t>(2 * options.width_px));
   dirty_tiles_.assign(static_cast<std::size_t>(tiles_x_ * tiles_y_), 1);
   // Room for a row that begins anywhere in the first 64 Ki values.
   sensor_noise_.resize(static_cast<std::size_t>(kNoiseSize * kNoiseSize + options.width_px));
@@ -99,8 +100,9 @@ void Scene::draw_static() {
       }
   }
   std::erase_if(still_drawn_, [](const Drawn& d) { return d.actor.kind == Kind::furniture || d.claimed_px == 0; });
-  background_pixels_ = canvas_.pixels;
-  background_owners_ = canvas_.owners;
+  background_.resize(canvas_.pixels.size());
+  for (std::size_t at = 0; at < background_.size(); ++at)
+    background_[at] = (canvas_.pixels[at] & kColour) | static_cast<std::uint32_t>(canvas_.owners[at]) << 24U;
   for (int ty = 0; ty < tiles_y_; ++ty)
     for (int tx = 0; tx < tiles_x_; ++tx) convert_tile(tx, ty, background_luma_.data(), background_chroma_.data());
   std::fill(dirty_tiles_.begin(), dirty_tiles_.end(), std::uint8_t{0});
@@ -174,6 +176,11 @@ void Scene::mark_tiles(const Bounds& bounds) {
     for (int x = x0; x <= x1; ++x) dirty_tiles_[static_cast<std::size_t>(y * tiles_x_ + x)] = 1;
 }
 
+void Scene::restore(std::size_t at) {
+  canvas_.pixels[at] = background_[at] & kColour;
+  canvas_.owners[at] = static_cast<std::uint8_t>(background_[at] >> 24U);
+}
+
 void Scene::restore_background() {
   for (int ty = 0; ty < tiles_y_; ++ty) {
     for (int tx = 0; tx < tiles_x_; ++tx) {
@@ -182,9 +189,8 @@ void Scene::restore_background() {
       dirty = 0;
       const int x0 = tx * kTile_px, count = std::min(kTile_px, canvas_.width() - x0);
       for (int y = ty * kTile_px; y < std::min((ty + 1) * kTile_px, canvas_.height()); ++y) {
-        const auto at = static_cast<std::ptrdiff_t>(y * canvas_.width() + x0);
-        std::copy_n(background_pixels_.begin() + at, count, canvas_.pixels.begin() + at);
-        std::copy_n(background_owners_.begin() + at, count, canvas_.owners.begin() + at);
+        const auto at = static_cast<std::size_t>(y * canvas_.width() + x0);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) restore(at + i);
       }
     }
   }
@@ -248,9 +254,7 @@ void Scene::restore_nearer(int y, int x0, int x1, std::uint16_t depth_cm) {
   if (nearer == 0) return;
   for (int x = x0; x < x1; ++x) {
     if (depths[x] >= depth_cm) continue;
-    const std::size_t at = row + static_cast<std::size_t>(x);
-    canvas_.pixels[at] = background_pixels_[at];
-    canvas_.owners[at] = background_owners_[at];
+    restore(row + static_cast<std::size_t>(x));
   }
 }
 

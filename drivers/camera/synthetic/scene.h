@@ -55,6 +55,7 @@ class Scene {
   struct Drawn;
   void draw_static();
   void restore_background();
+  void restore(std::size_t at);
   void draw_moving(double time_s, std::uint32_t only_id);
   void draw_actor(Drawn& drawn);
   void measure(Drawn& drawn);
@@ -71,9 +72,9 @@ class Scene {
   View view_;
   Canvas canvas_;
   Pen pen_;
-  std::vector<std::uint32_t> background_pixels_;
-  std::vector<std::uint8_t> background_owners_;
-  std::vector<std::uint8_t> background_luma_, background_chroma_, sharp_luma_;
+  std::vector<std::uint32_t> background_;  ///< pixels of the canvas, their owners in the highest byte
+  std::vector<std::uint8_t> background_luma_, background_chroma_;
+  std::vector<std::uint8_t> sharp_rows_;  ///< two
   std::vector<std::int8_t> sensor_noise_;
   std::vector<std::uint8_t> dirty_tiles_;
   int tiles_x_, tiles_y_;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <charconv>
 #include <format>
+#include <memory>
 #include <numeric>
 #include <optional>
 
@@ -123,7 +124,7 @@ class SyntheticCamera final : public Camera, private Frame::Releaser {
 
  private:
   struct Buffer {
-    std::vector<std::uint8_t> bytes;
+    std::unique_ptr<std::uint8_t[]> bytes;  ///< not written before its first frame: an unused buffer takes no memory
     std::vector<TruthBox> truth;
     std::atomic<bool> leased{false};
   };
@@ -175,7 +176,8 @@ base::Result<CameraFormat> SyntheticCamera::configure(const CameraRequest& reque
                                                                       .height_px = static_cast<int>(format.height_px),
                                                                       .rate_hz = format.rate_hz});
   for (Buffer& buffer : buffers_) {
-    buffer.bytes.assign(std::size_t{format.width_px} * format.height_px * 3 / 2, 0);
+    buffer.bytes =
+        std::make_unique_for_overwrite<std::uint8_t[]>(std::size_t{format.width_px} * format.height_px * 3 / 2);
     buffer.truth.reserve(synthetic::Scene::kMaxTruth);
   }
   format_ = format;
@@ -235,13 +237,13 @@ base::Result<Frame> SyntheticCamera::next(std::chrono::milliseconds limit) {
 Frame SyntheticCamera::take(Buffer& buffer, std::uint64_t frame) {
   buffer.leased.store(true, std::memory_order_relaxed);
   const std::size_t luma_bytes = std::size_t{format_.width_px} * format_.height_px;
-  scene_->render(frame, {buffer.bytes.data(), buffer.bytes.data() + luma_bytes}, buffer.truth);
+  scene_->render(frame, {buffer.bytes.get(), buffer.bytes.get() + luma_bytes}, buffer.truth);
   Frame::Init init;
   init.image.format = base::PixelFormat::nv12;
   init.image.width_px = format_.width_px;
   init.image.height_px = format_.height_px;
-  init.image.planes[0] = {buffer.bytes.data(), format_.width_px, luma_bytes, -1};
-  init.image.planes[1] = {buffer.bytes.data() + luma_bytes, format_.width_px, luma_bytes / 2, -1};
+  init.image.planes[0] = {buffer.bytes.get(), format_.width_px, luma_bytes, -1};
+  init.image.planes[1] = {buffer.bytes.get() + luma_bytes, format_.width_px, luma_bytes / 2, -1};
   init.sequence = frame;
   init.timestamp = options_.fast ? clock_.now() : due(frame);
   init.truth = buffer.truth;
