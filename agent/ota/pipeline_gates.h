@@ -126,7 +126,7 @@ class PipelineGates final : public ota::Gates {
   struct Watching {
     base::MonotonicTime last_poll{0}, window_start{0};
     std::chrono::nanoseconds watched{0};  ///< while the camera delivered
-    std::uint64_t frames_in = 0, window_frames_in = 0, window_frames = 0, rss_bytes = 0;
+    std::uint64_t frames_in = 0, first_frames_in = 0, window_frames_in = 0, window_frames = 0, rss_bytes = 0;
     unsigned windows = 0, strikes = 0;
   };
   std::optional<Watching> watching_;
