@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // DiskStorage over POSIX files, and the durable replacement.
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -23,6 +26,20 @@ Result<void> write_all(int fd, std::span<const std::byte> bytes, const std::file
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
   return {};
+}
+
+/// Through no symbolic link below `root`, whoever puts one there meanwhile (openat2(2)). A kernel before Linux 5.6 does
+/// so for the last name only.
+UniqueFd open_beneath(const std::filesystem::path& root, const std::filesystem::path& path, int flags) {
+  const UniqueFd folder(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return {};
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags);
+  how.mode = (flags & O_CREAT) != 0 ? kFileMode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  const long fd = ::syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof(how));
+  if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return UniqueFd(static_cast<int>(fd));
+  return UniqueFd(::openat(folder.get(), path.c_str(), flags, kFileMode));
 }
 
 Result<void> sync_path(const std::filesystem::path& path, int flags) {
@@ -50,7 +67,7 @@ Result<std::filesystem::path> DiskStorage::resolve(const std::filesystem::path& 
 
 Result<UniqueFd> DiskStorage::open_file(const std::filesystem::path& path, int flags) const {
   WAYSIDE_TRY(const auto full, resolve(path));
-  UniqueFd fd(::open(full.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, kFileMode));
+  UniqueFd fd = open_beneath(root_, path, flags | O_CLOEXEC | O_NOFOLLOW);
   if (!fd.valid()) return fail_errno(full.string());
   return fd;
 }
