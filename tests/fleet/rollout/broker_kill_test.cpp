@@ -135,7 +135,7 @@ class BrokerKill : public testing::Test {
 };
 
 TEST_F(BrokerKill, NoTerminalStateIsLostDoubledOrMadeUp) {
-  const int kills = testing_support::tries<int>({.test = 12, .quick = 12, .ci = 100, .full = 100});
+  const int kills = testing_support::tries<int>({.test = 12, .quick = 12, .ci = 100, .full = 1000});
   KillCounts counts;
   int rollout = 0;
   while (counts.kills < kills && !HasFatalFailure()) run_rollout(++rollout, std::min(4, kills - counts.kills), counts);
