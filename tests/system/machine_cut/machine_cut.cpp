@@ -36,6 +36,10 @@ constexpr unsigned kMeasuredUpdates = 4;
 constexpr std::uint64_t kMediumBytes = std::uint64_t{64} << 20U;
 /// One cut in so many comes before the device has seen its first frame.
 constexpr unsigned kInBootEach = 8;
+/// With a cache: so much at most is written between the random moment and the cut, and so long is it waited for at
+/// most.
+constexpr std::uint64_t kWritesBeforeCutBytes = std::uint64_t{96} << 10U;
+constexpr auto kAwaitWrites = 2s;
 
 /// Four versions of the shipped detector, so that one is always new to the device: it keeps the active one and two
 /// more.
@@ -107,6 +111,7 @@ class Trial {
                                  std::chrono::duration<double>(moment_s));
     while (listen_once(end)) {
     }
+    if (next_cache() != DiskCache::write_through) await_writes();
     cut();
     totals_.cuts_in_boot += in_boot ? 1 : 0;
     return sound();
@@ -166,6 +171,20 @@ class Trial {
     return sound();
   }
 
+  [[nodiscard]] DiskCache next_cache() const {
+    if (lying_) return DiskCache::lying;
+    return totals_.cuts % 2 == 0 ? DiskCache::write_through : DiskCache::volatile_;
+  }
+
+  /// A cache is seldom dirty: most moments find nothing in it. So from the random moment on, until the disk is being
+  /// written.
+  void await_writes() {
+    const auto wanted = fs::file_size(files_.log()) + random_() % kWritesBeforeCutBytes;
+    const auto limit = std::chrono::steady_clock::now() + kAwaitWrites;
+    while (sound() && fs::file_size(files_.log()) <= wanted && std::chrono::steady_clock::now() < limit)
+      listen_once(std::chrono::steady_clock::now() + 1ms);
+  }
+
   bool until_healthy() {
     for (unsigned boot = 1; boot <= kMaxBoots; ++boot) {
       if (boot > 1) {
@@ -187,15 +206,13 @@ class Trial {
   }
 
   void cut() {
+    const auto cache = next_cache();
     machine_->cut_power();
     ++totals_.cuts;
     consoles_ = consoles_.substr(consoles_.size() - std::min<std::size_t>(consoles_.size(), 100'000)) +
                 std::format("--- power-on, then cut {}\n", totals_.cuts) + machine_->console();
     machine_.reset();
     fs::copy_file(files_.medium(), before_cut(), fs::copy_options::overwrite_existing);
-    const auto cache = lying_                  ? DiskCache::lying
-                       : totals_.cuts % 2 == 0 ? DiskCache::volatile_
-                                               : DiskCache::write_through;
     const auto figures = apply_power_cut(files_.log(), files_.medium(), cache, random_);
     totals_.disk.writes += figures.writes;
     totals_.disk.flushes += figures.flushes;
