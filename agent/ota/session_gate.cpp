@@ -71,9 +71,9 @@ SessionGateReport test_model(accel::Accelerator& accelerator, const ota::BlobSto
   if (!session) return refused("does not load: " + session.error().message);
   const auto type = common_type((*session)->outputs());
   if (!type) return refused("its outputs have no common type of int8, uint8, float32");
-  const auto difference =
-      ota::run_golden(store, task.manifest, total_bytes((*session)->inputs()), total_bytes((*session)->outputs()),
-                      *type, [&](auto input, auto output) { return infer(**session, input, output); });
+  const auto difference = ota::run_golden(store, task.manifest.golden_of(task.variant),
+                                          total_bytes((*session)->inputs()), total_bytes((*session)->outputs()), *type,
+                                          [&](auto input, auto output) { return infer(**session, input, output); });
   if (!difference) {
     const bool medium = difference.error().code == base::Code::io || difference.error().code == base::Code::not_found;
     return {medium ? Step::failed(difference.error().message) : Step::model_failed(difference.error().message), {}};

@@ -11,18 +11,28 @@ namespace {
 
 using Json = nlohmann::json;
 
+Json to_json(const Golden& golden) {
+  return {{"count", golden.count},
+          {"inputs", golden.inputs.hex()},
+          {"max_abs", golden.max_abs},
+          {"mean_abs_milli", golden.mean_abs_milli},
+          {"outputs", golden.outputs.hex()}};
+}
+
 Json to_json(const Variant& variant) {
   const Limits& limits = variant.limits;
-  return {{"accelerator", variant.accelerator},
-          {"compile", variant.compile},
-          {"file", variant.file.hex()},
-          {"id", variant.id},
-          {"limits",
-           {{"p50_us", limits.p50_us},
-            {"p99_us", limits.p99_us},
-            {"power_mw", limits.power_mw},
-            {"ram_bytes", limits.ram_bytes}}},
-          {"requires", variant.requires_}};
+  Json json = {{"accelerator", variant.accelerator},
+               {"compile", variant.compile},
+               {"file", variant.file.hex()},
+               {"id", variant.id},
+               {"limits",
+                {{"p50_us", limits.p50_us},
+                 {"p99_us", limits.p99_us},
+                 {"power_mw", limits.power_mw},
+                 {"ram_bytes", limits.ram_bytes}}},
+               {"requires", variant.requires_}};
+  if (variant.golden) json["golden"] = to_json(*variant.golden);
+  return json;
 }
 
 Json firmware_json(const Variant& variant) {
@@ -34,14 +44,6 @@ Json firmware_json(const Variant& variant) {
           {"id", variant.id},
           {"provides", provides},
           {"requires", variant.requires_}};
-}
-
-Json to_json(const Golden& golden) {
-  return {{"count", golden.count},
-          {"inputs", golden.inputs.hex()},
-          {"max_abs", golden.max_abs},
-          {"mean_abs_milli", golden.mean_abs_milli},
-          {"outputs", golden.outputs.hex()}};
 }
 
 Json to_json(const PostProcess& post) {
@@ -103,14 +105,17 @@ const Variant* Manifest::find_variant(std::string_view id) const {
 std::set<Digest> Manifest::referenced() const {
   std::set<Digest> found;
   if (!is_firmware()) found = {golden.inputs, golden.outputs};
-  for (const auto& variant : variants) found.insert(variant.file);
+  for (const auto& variant : variants) {
+    found.insert(variant.file);
+    if (variant.golden) found.insert({variant.golden->inputs, variant.golden->outputs});
+  }
   if (card) found.insert(*card);
   return found;
 }
 
 std::vector<Blob> Manifest::blobs_of(const Variant& variant) const {
   std::set<Digest> needed{variant.file};
-  if (!is_firmware()) needed.insert({golden.inputs, golden.outputs});
+  if (!is_firmware()) needed.insert({golden_of(variant).inputs, golden_of(variant).outputs});
   if (card) needed.insert(*card);
   std::vector<Blob> blobs;
   for (const Digest& digest : needed) {

@@ -44,6 +44,14 @@ struct Limits {
   std::uint64_t p50_us = 0, p99_us = 0, ram_bytes = 0, power_mw = 0;
 };
 
+/// Inputs and expected outputs, each a file of `count` tensors one after the other, in the model's own types.
+struct Golden {
+  std::uint32_t count = 0;
+  Digest inputs, outputs;
+  std::uint32_t max_abs = 0;         ///< largest difference of one element, in steps of its type
+  std::uint32_t mean_abs_milli = 0;  ///< largest mean difference, in thousandths of a step
+};
+
 struct Variant {
   std::string id;           ///< unique in the package
   std::string accelerator;  ///< Runtime::accelerator
@@ -54,14 +62,8 @@ struct Variant {
   /// Firmware only: the runtimes of the system in the bundle, in its order of preference. A device whose models have no
   /// variant for them refuses it.
   std::vector<Runtime> provides{};
-};
-
-/// Inputs and expected outputs, each a file of `count` tensors one after the other, in the model's own types.
-struct Golden {
-  std::uint32_t count = 0;
-  Digest inputs, outputs;
-  std::uint32_t max_abs = 0;         ///< largest difference of one element, in steps of its type
-  std::uint32_t mean_abs_milli = 0;  ///< largest mean difference, in thousandths of a step
+  /// Where its inputs and outputs have other types or scales than the package's; models only.
+  std::optional<Golden> golden{};
 };
 
 /// Signed like code: how raw outputs become detections.
@@ -94,7 +96,7 @@ struct Manifest {
   std::optional<Digest> card;             ///< model card as the agent reads it
   std::vector<std::string> labels;
   PostProcess postprocess;
-  Golden golden;
+  Golden golden;  ///< of all variants that have none of their own
   std::vector<AccuracyRow> accuracy;
   Watch watch;
 
@@ -106,6 +108,9 @@ struct Manifest {
   /// From untrusted bytes (signatures not looked at). Refuses everything that is not exactly understood.
   [[nodiscard]] static Checked<Manifest> parse(std::string_view text);
   [[nodiscard]] const Variant* find_variant(std::string_view id) const;
+  [[nodiscard]] const Golden& golden_of(const Variant& variant) const {
+    return variant.golden ? *variant.golden : golden;
+  }
   /// Digests that variants, card and golden set refer to.
   [[nodiscard]] std::set<Digest> referenced() const;
   /// What one variant needs: its file, the card, the golden set.

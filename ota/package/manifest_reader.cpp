@@ -104,6 +104,21 @@ std::vector<Runtime> read_provides(ObjectReader& outer) {
   return provides;
 }
 
+Golden read_golden(ObjectReader& outer) {
+  Golden golden;
+  const Json* json = outer.object("golden", 5);
+  if (json == nullptr) return golden;
+  ObjectReader reader(*json, "golden");
+  golden.count = small(reader, "count", 0, kMaxGolden);
+  golden.inputs = reader.digest("inputs");
+  golden.outputs = reader.digest("outputs");
+  golden.max_abs = small(reader, "max_abs", 0, 255);
+  golden.mean_abs_milli = small(reader, "mean_abs_milli", 0, 255'000);
+  if (golden.count == 0) reader.note(Refusal::no_golden_set, "has no inputs: nobody could tell whether it works");
+  if (const auto done = reader.finish(); !done) outer.note(done.error());
+  return golden;
+}
+
 Variant read_variant(ObjectReader& reader, bool firmware) {
   Variant variant{.id = reader.name("id"),
                   .accelerator = reader.name("accelerator"),
@@ -114,6 +129,7 @@ Variant read_variant(ObjectReader& reader, bool firmware) {
   } else {
     variant.compile = reader.boolean("compile");
     variant.limits = read_limits(reader);
+    if (reader.has("golden")) variant.golden = read_golden(reader);
   }
   if (firmware != (variant.accelerator == kFirmwareInstaller)) {
     reader.note(Refusal::out_of_range, std::format("{} installs firmware, and nothing else does", kFirmwareInstaller));
@@ -134,19 +150,6 @@ void read_variants(ObjectReader& outer, Manifest& manifest) {
     if (const auto done = reader.finish(); !done) return outer.note(done.error());
   }
   if (list->empty()) outer.note(Refusal::no_variants, "has no variant for any board");
-}
-
-void read_golden(ObjectReader& outer, Golden& golden) {
-  const Json* json = outer.object("golden", 5);
-  if (json == nullptr) return;
-  ObjectReader reader(*json, "golden");
-  golden.count = small(reader, "count", 0, kMaxGolden);
-  golden.inputs = reader.digest("inputs");
-  golden.outputs = reader.digest("outputs");
-  golden.max_abs = small(reader, "max_abs", 0, 255);
-  golden.mean_abs_milli = small(reader, "mean_abs_milli", 0, 255'000);
-  if (golden.count == 0) reader.note(Refusal::no_golden_set, "has no inputs: nobody could tell whether it works");
-  if (const auto done = reader.finish(); !done) outer.note(done.error());
 }
 
 void read_postprocess(ObjectReader& outer, PostProcess& post) {
@@ -191,7 +194,7 @@ void read_accuracy(ObjectReader& outer, Manifest& manifest) {
 void read_model(ObjectReader& reader, Manifest& manifest) {
   manifest.labels = reader.texts("labels", kMaxLabels);
   if (reader.has("card")) manifest.card = reader.digest("card");
-  read_golden(reader, manifest.golden);
+  manifest.golden = read_golden(reader);
   read_postprocess(reader, manifest.postprocess);
   read_watch(reader, manifest.watch);
   read_accuracy(reader, manifest);

@@ -62,9 +62,8 @@ std::string judge(const GoldenVerdict& verdict, const Golden& golden) {
   return {};
 }
 
-base::Result<std::string> run_golden(const BlobStore& store, const Manifest& manifest, std::size_t input_bytes,
+base::Result<std::string> run_golden(const BlobStore& store, const Golden& golden, std::size_t input_bytes,
                                      std::size_t output_bytes, ElementType type, const Infer& infer) {
-  const Golden& golden = manifest.golden;
   WAYSIDE_TRY(const auto have_inputs, store.size_bytes(golden.inputs));
   WAYSIDE_TRY(const auto have_outputs, store.size_bytes(golden.outputs));
   if (have_inputs != std::uint64_t{golden.count} * input_bytes ||

@@ -34,7 +34,7 @@ struct GoldenVerdict {
 using Infer = std::function<base::Result<void>(std::span<const std::byte> input, std::span<std::byte> output)>;
 /// Runs the golden set from the store, one case at a time in memory. Empty when passed, else why not. Errors: io,
 /// corrupt when the files' sizes do not fit count and tensors.
-[[nodiscard]] base::Result<std::string> run_golden(const BlobStore& store, const Manifest& manifest,
+[[nodiscard]] base::Result<std::string> run_golden(const BlobStore& store, const Golden& golden,
                                                    std::size_t input_bytes, std::size_t output_bytes, ElementType type,
                                                    const Infer& infer);
 

@@ -170,6 +170,14 @@ std::vector<Attack> manifest_attacks() {
   }));
   all.push_back(bent("no variant at all", Refusal::no_variants, [](Json& j) { j["variants"] = Json::array(); }));
   all.push_back(bent("no golden set", Refusal::no_golden_set, [](Json& j) { j["golden"]["count"] = 0; }));
+  all.push_back(bent("a variant with an empty golden set", Refusal::no_golden_set, [](Json& j) {
+    j["variants"][0]["golden"] = j["golden"];
+    j["variants"][0]["golden"]["count"] = 0;
+  }));
+  all.push_back(bent("a variant's golden set that is not listed", Refusal::file_not_listed, [none](Json& j) {
+    j["variants"][0]["golden"] = j["golden"];
+    j["variants"][0]["golden"]["outputs"] = none;
+  }));
   all.push_back(bent("a range that is none", Refusal::bad_requirement,
                      [](Json& j) { j["variants"][0]["requires"]["hailort"] = ">=4.x"; }));
   all.push_back(bent("expires before it is issued", Refusal::lifetime_empty, [](Json& j) { j["expires_unix_s"] = 1; }));

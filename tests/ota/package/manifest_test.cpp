@@ -2,6 +2,8 @@
 // Manifests and packages that are right: there and back, chosen for this board, written and read.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/ota/package/package_kit.h"
 
 namespace wayside::ota {
@@ -16,6 +18,25 @@ TEST(ManifestTest, there_and_back_is_the_same_text) {
   EXPECT_EQ(parsed->serialize(), text);
   EXPECT_EQ(parsed->blobs_of(parsed->variants[0]).size(), 4U) << "model, card, golden inputs and outputs";
   EXPECT_EQ(parsed->labels, kit.manifest.labels);
+}
+
+TEST(ManifestTest, a_variant_may_have_a_golden_set_of_its_own) {
+  PackageKit kit;
+  const auto without = kit.manifest.serialize();
+  EXPECT_EQ(without.find(R"("golden":)"), without.rfind(R"("golden":)")) << "older readers take it as before";
+  const Digest inputs = kit.add("in for a Hailo"), outputs = kit.add("out of a Hailo");
+  kit.manifest.variants[0].golden = Golden{.count = 3, .inputs = inputs, .outputs = outputs, .max_abs = 4};
+  const auto text = kit.manifest.serialize();
+  const auto parsed = Manifest::parse(text);
+  ASSERT_TRUE(parsed) << describe(parsed.error());
+  EXPECT_EQ(parsed->serialize(), text);
+  EXPECT_EQ(parsed->golden_of(parsed->variants[0]).count, 3U);
+  EXPECT_EQ(parsed->golden_of(parsed->variants[1]).count, 2U) << "the package's";
+  const auto fetched = parsed->blobs_of(parsed->variants[0]);
+  EXPECT_TRUE(std::ranges::contains(fetched, inputs, &Blob::digest));
+  EXPECT_FALSE(std::ranges::contains(fetched, parsed->golden.inputs, &Blob::digest)) << "what others need stays there";
+  kit.manifest.files.erase(outputs);
+  EXPECT_EQ(Manifest::parse(kit.manifest.serialize()).error().reason, Refusal::file_not_listed);
 }
 
 TEST(ManifestTest, the_first_runtime_that_a_variant_fits_wins) {

@@ -55,9 +55,9 @@ TEST(GoldenTest, the_set_is_run_from_the_store) {
     out[0] = in[0];
     return {};
   };
-  EXPECT_EQ(run_golden(store, manifest, 2, 1, ElementType::uint8, good).value(), "");
-  EXPECT_NE(run_golden(store, manifest, 2, 1, ElementType::uint8, wrong).value(), "");
-  EXPECT_EQ(run_golden(store, manifest, 3, 1, ElementType::uint8, good).error().code, base::Code::corrupt);
+  EXPECT_EQ(run_golden(store, manifest.golden, 2, 1, ElementType::uint8, good).value(), "");
+  EXPECT_NE(run_golden(store, manifest.golden, 2, 1, ElementType::uint8, wrong).value(), "");
+  EXPECT_EQ(run_golden(store, manifest.golden, 3, 1, ElementType::uint8, good).error().code, base::Code::corrupt);
 }
 
 TEST(GoldenTest, limits_name_the_figure) {
