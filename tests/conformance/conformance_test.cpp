@@ -109,6 +109,7 @@ TEST(GoldenSet, CoversTheOperators) {
                                         "relu6",
                                         "reshape",
                                         "resize_bilinear",
+                                        "rsqrt",
                                         "softmax",
                                         "split",
                                         "strided_slice",

@@ -39,6 +39,7 @@ constexpr OpEntry kOps[] = {
     {OpCode::slice, "SLICE", ops::prepare_slice},
     {OpCode::transpose_conv, "TRANSPOSE_CONV", ops::prepare_transpose_conv},
     {OpCode::expand_dims, "EXPAND_DIMS", ops::prepare_expand_dims},
+    {OpCode::rsqrt, "RSQRT", ops::prepare_rsqrt},
     {OpCode::pack, "PACK", ops::prepare_pack},
     {OpCode::unpack, "UNPACK", ops::prepare_unpack},
     {OpCode::resize_nearest_neighbor, "RESIZE_NEAREST_NEIGHBOR", ops::prepare_resize_nearest},

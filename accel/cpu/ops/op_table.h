@@ -42,6 +42,7 @@ enum class OpCode : std::int32_t {
   slice = 65,
   transpose_conv = 67,
   expand_dims = 70,
+  rsqrt = 76,
   pack = 83,
   unpack = 88,
   resize_nearest_neighbor = 97,

@@ -46,6 +46,8 @@ namespace wayside::accel::cpu::ops {
 // resize.cpp
 [[nodiscard]] base::Result<PreparedOp> prepare_resize_nearest(const NodeView& node);
 [[nodiscard]] base::Result<PreparedOp> prepare_resize_bilinear(const NodeView& node);
+// rsqrt.cpp
+[[nodiscard]] base::Result<PreparedOp> prepare_rsqrt(const NodeView& node);
 // slice.cpp
 [[nodiscard]] base::Result<PreparedOp> prepare_slice(const NodeView& node);
 [[nodiscard]] base::Result<PreparedOp> prepare_strided_slice(const NodeView& node);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Golden cases of operators that treat each value alone, with or without a second operand.
+#include <cmath>
 #include <format>
 #include <string>
 
@@ -166,6 +167,25 @@ void add_functions(Suite& suite) {
   }
 }
 
+/// All values that have a reciprocal root: from the zero point, which the reference answers with the most there is.
+void add_rsqrt(Suite& suite) {
+  for (std::uint64_t seed = 4950; seed < 4956; ++seed) {
+    Random random(seed);
+    const auto zero_in = seed < 4954 ? -128 : random.between(-127, 0);
+    const double scale = random.real(0.001, 0.2);
+    std::vector<std::uint8_t> bytes;
+    for (int q = zero_in; q < 128; ++q) bytes.push_back(static_cast<std::uint8_t>(q));
+    const auto count = static_cast<std::int32_t>(bytes.size());
+    // The least value's answer is the range's end, or a tenth of the range is left to the values above it.
+    const auto out_quant = quant(1 / std::sqrt(scale) / (seed % 2 == 0 ? 255 : 2550), seed % 3 == 0 ? 3 : -128);
+    ModelBuilder model;
+    const auto in = model.input(tflite::TensorType_INT8, {1, count}, quant(scale, zero_in));
+    const auto out = model.activation(tflite::TensorType_INT8, {1, count}, out_quant);
+    model.op(tflite::BuiltinOperator_RSQRT, {in}, {out});
+    suite.add("rsqrt", std::format("int8 from the zero point, seed {}", seed), seed, model.finish({out}), {bytes});
+  }
+}
+
 void add_prelu(Suite& suite) {
   const std::pair<Shape, Shape> shapes[] = {{{1, 5, 7, 9}, {1, 1, 9}},
                                             {{1, 8, 8, 16}, {1, 1, 16}},
@@ -234,6 +254,7 @@ void add_elementwise(Suite& suite) {
   add_binaries(suite);
   add_functions(suite);
   add_prelu(suite);
+  add_rsqrt(suite);
   add_quantize(suite);
 }
 
