@@ -29,6 +29,11 @@ class Interpreter {
   using Observer = std::function<void(TensorId, std::span<const float>)>;
   void observe(Observer observer);
 
+  /// From now on the readers of each input and computed tensor get these values, in the graph's order, instead of
+  /// rounded ones; they live until run() returns. Weights are rounded as the scheme says. Empty: off.
+  using Replacement = std::function<std::span<const float>(TensorId)>;
+  void replace(Replacement replacement);
+
   /// From now on activations and weights are rounded as the scheme says. Empty: float.
   void simulate(Scheme scheme);
 

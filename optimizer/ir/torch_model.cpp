@@ -82,6 +82,10 @@ TorchModel::TorchModel(const Graph& graph) : graph_(graph), layers_(graph.ops.si
 torch::Tensor TorchModel::rounded(TensorId id, torch::Tensor x) const {
   if (scheme_.empty() || scheme_.activations[id].scale == 0) return x;
   const TensorQuantization& q = scheme_.activations[id];
+  if (!torch::GradMode::is_enabled()) {  // the same bits as below, ten times faster
+    const int low = -128 - q.zero_point, high = 127 - q.zero_point;
+    return (x * (1.0F / q.scale)).round_().clamp_(low, high).mul_(q.scale);
+  }
   return torch::fake_quantize_per_tensor_affine(x, q.scale, q.zero_point, -128, 127);
 }
 

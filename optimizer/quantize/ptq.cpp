@@ -54,9 +54,11 @@ class ChannelMeans {
   }
   void add(ir::TensorId id, std::span<const float> values) {
     auto& sums = sums_[id];
-    for (std::size_t i = 0; !sums.empty() && i < values.size(); ++i)
-      sums[i % sums.size()] += static_cast<double>(values[i]);
-    if (!sums.empty()) counts_[id] += values.size() / sums.size();
+    if (sums.empty()) return;
+    for (std::size_t first = 0; first < values.size(); first += sums.size()) {
+      for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += static_cast<double>(values[first + c]);
+    }
+    counts_[id] += values.size() / sums.size();
   }
   [[nodiscard]] double mean(ir::TensorId id, std::size_t channel) const {
     return sums_[id][channel] / static_cast<double>(std::max<std::size_t>(counts_[id], 1));
@@ -195,11 +197,15 @@ std::vector<double> noise_by_tensor(const ir::Graph& graph, const Scheme& scheme
   std::vector<std::vector<float>> values(graph.tensors.size());
   exact.observe([&](ir::TensorId id, std::span<const float> x) { values[id].assign(x.begin(), x.end()); });
   rounded.observe([&](ir::TensorId id, std::span<const float> x) {
+    const float* exact_values = values[id].data();
+    double wanted_sum = 0, error_sum = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
-      const auto wanted = static_cast<double>(values[id][i]), error = static_cast<double>(x[i]) - wanted;
-      signal[id] += wanted * wanted;
-      noise[id] += error * error;
+      const auto wanted = static_cast<double>(exact_values[i]), error = static_cast<double>(x[i]) - wanted;
+      wanted_sum += wanted * wanted;
+      error_sum += error * error;
     }
+    signal[id] += wanted_sum;
+    noise[id] += error_sum;
   });
   for (const auto& sample : samples) {
     static_cast<void>(exact.run({sample}));

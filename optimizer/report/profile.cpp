@@ -9,6 +9,7 @@
 #include "accel/cpu/cpu_accelerator.h"
 #include "accel/cpu/model_summary.h"
 #include "optimizer/report/engine_runner.h"
+#include "optimizer/report/layer_check.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -81,10 +82,13 @@ Result<ModelProfile> profile(const std::string& model, const std::filesystem::pa
   }
   session->set_profiler(nullptr);
   const auto decibels = noise_by_tensor(quantized.graph, quantized.scheme, samples);
+  WAYSIDE_TRY(const auto agreements, compare_layers(quantized, samples, file));
   ModelProfile out{.model = model, .layers = {}};
   for (std::size_t i = 0; i < quantized.integer.graph.ops.size(); ++i) {
     out.layers.push_back(describe(quantized.integer, i));
     out.layers.back().sqnr_db = decibels[quantized.integer.graph.ops[i].output];
+    out.layers.back().alone = agreements[i].alone;
+    out.layers.back().together = agreements[i].together;
   }
   // The file has the graph's operators in the graph's order; the engine may tell them in another.
   for (std::size_t number = 0; number < session->operators().size(); ++number) {
@@ -120,17 +124,19 @@ std::vector<std::string> bottlenecks(const ModelProfile& profile) {
 std::string to_text(const ModelProfile& profile) {
   std::string out = std::format(
       "{}: {} layers, {:.1f} us on one thread of this machine\n\n{:>4} {:<16} {:<20} {:<20} {:>9} {:>6} {:>9} {:>9} "
-      "{:>7}  {}\n",
+      "{:>7} {:>8} {:>10}  {}\n",
       profile.model, profile.layers.size(), profile.total_us, "#", "operator", "input", "output", "us", "%", "kMAC",
-      "kB moved", "SQNR dB", "tensor");
+      "kB moved", "SQNR dB", "alone %", "together %", "tensor");
   for (std::size_t i = 0; i < profile.layers.size(); ++i) {
     const auto& l = profile.layers[i];
-    out += std::format("{:>4} {:<16} {:<20} {:<20} {:>9.2f} {:>6.1f} {:>9.1f} {:>9.1f} {:>7.1f}  {}\n", i, l.op,
-                       l.input_shape, l.output_shape, l.mean_us, 100 * share(profile, l),
-                       static_cast<double>(l.mac_count) / 1e3, static_cast<double>(l.moved_bytes) / 1e3, l.sqnr_db,
-                       l.tensor);
+    out += std::format(
+        "{:>4} {:<16} {:<20} {:<20} {:>9.2f} {:>6.1f} {:>9.1f} {:>9.1f} {:>7.1f} {:>8.2f} {:>10.2f}  {}\n", i, l.op,
+        l.input_shape, l.output_shape, l.mean_us, 100 * share(profile, l), static_cast<double>(l.mac_count) / 1e3,
+        static_cast<double>(l.moved_bytes) / 1e3, l.sqnr_db, 100 * l.alone, 100 * l.together, l.tensor);
   }
-  out += "\nBottlenecks:\n";
+  out +=
+      "\nalone, together: values that engine and simulation give within one step, where each layer gets the engine's "
+      "inputs, and where differences add up\n\nBottlenecks:\n";
   for (const auto& sentence : bottlenecks(profile)) out += "- " + sentence + "\n";
   return out;
 }
@@ -149,17 +155,18 @@ std::string to_html(const ModelProfile& profile) {
   out +=
       "</ul>\n<table><tr><th>#</th><th class=\"t\">operator</th><th "
       "class=\"t\">tensor</th><th>output</th><th>&#181;s</th>"
-      "<th class=\"t\">share of the time</th><th>kMAC</th><th>kB moved</th><th>SQNR dB</th></tr>\n";
+      "<th class=\"t\">share of the time</th><th>kMAC</th><th>kB moved</th><th>SQNR dB</th><th>alone "
+      "%</th><th>together %</th></tr>\n";
   constexpr double kBar_px = 240;
   for (std::size_t i = 0; i < profile.layers.size(); ++i) {
     const auto& l = profile.layers[i];
     out += std::format(
         "<tr><td>{}</td><td class=\"t\">{}</td><td class=\"t\">{}</td><td>{}</td><td>{:.1f}</td><td class=\"t\">"
         "<svg width=\"{:.0f}\" height=\"12\"><rect width=\"{:.1f}\" height=\"12\"/></svg></td>"
-        "<td>{:.1f}</td><td>{:.1f}</td><td{}>{:.1f}</td></tr>\n",
+        "<td>{:.1f}</td><td>{:.1f}</td><td{}>{:.1f}</td><td>{:.2f}</td><td>{:.2f}</td></tr>\n",
         i, l.op, escaped(l.tensor), l.output_shape, l.mean_us, kBar_px, most_us > 0 ? kBar_px * l.mean_us / most_us : 0,
         static_cast<double>(l.mac_count) / 1e3, static_cast<double>(l.moved_bytes) / 1e3,
-        l.sqnr_db < kLeastSqnr_db ? " class=\"noisy\"" : "", l.sqnr_db);
+        l.sqnr_db < kLeastSqnr_db ? " class=\"noisy\"" : "", l.sqnr_db, 100 * l.alone, 100 * l.together);
   }
   return out + "</table></body></html>\n";
 }

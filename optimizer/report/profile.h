@@ -18,8 +18,9 @@ struct LayerProfile {
   std::string input_shape, output_shape;
   double mean_us = 0;  ///< 0: does not run (only another name for the same bytes)
   std::uint64_t mac_count = 0;
-  std::uint64_t moved_bytes = 0;  ///< inputs, output and weights, each once
-  double sqnr_db = 0;             ///< of its output, INT8 simulated against float
+  std::uint64_t moved_bytes = 0;   ///< inputs, output and weights, each once
+  double sqnr_db = 0;              ///< of its output, INT8 simulated against float
+  double alone = 1, together = 1;  ///< engine and simulation within one step, see LayerAgreement
 };
 
 struct ModelProfile {

@@ -22,12 +22,48 @@ std::string row(const Variant& v) {
   const std::string measured =
       v.on_engine ? std::format("{:.4f} | {:.2f}", v.engine_score, 100 * (v.float_score - v.engine_score))
                   : std::format("- | {:.2f} (simulated)", 100 * (v.float_score - v.simulated_score));
-  const std::string cost = v.on_engine ? std::format("{:.0f} | {:.2f} | {:.2f} | {:.2f} %", kilobytes(v.memory_bytes),
-                                                     v.p50_ms, v.p99_ms, 100 * v.agreement)
-                                       : "- | - | - | -";
+  const std::string cost =
+      v.on_engine ? std::format("{:.0f} | {:.2f} | {:.2f} | {:.2f} % | {:.2f} %", kilobytes(v.memory_bytes), v.p50_ms,
+                                v.p99_ms, 100 * v.agreement, 100 * v.layer_agreement)
+                  : "- | - | - | - | -";
   return std::format("| {} | {:.4f} | {:.4f} | {} | {:.0f} | {:.0f} | {} | {:.1f} ({}) |\n", v.name, v.float_score,
                      v.simulated_score, measured, kilobytes(v.float_bytes), kilobytes(v.bytes), cost, v.least_sqnr_db,
                      v.least_sqnr_tensor);
+}
+
+struct Point {
+  double cost, score;
+  std::string label;
+};
+using Points = std::vector<Point>;
+
+/// Scores over costs, each point labelled, those that no other beats joined.
+std::string panel(Points points, const std::string& metric, const std::string& axis, int left_px) {
+  double most = 1e-9, low = 1, high = 0;
+  for (const auto& p : points) {
+    most = std::max(most, p.cost);
+    low = std::min(low, p.score);
+    high = std::max(high, p.score);
+  }
+  const double span = std::max(high - low, 0.01);
+  const auto x = [&](double cost) { return 60 + 500 * cost / (1.1 * most); };
+  const auto y = [&](double score) { return 40 + 280 * (high + 0.1 * span - score) / (1.2 * span); };
+  std::string out = std::format(
+      "<g transform=\"translate({} 0)\"><path d=\"M60 30V330H600\" fill=\"none\" stroke=\"black\"/>\n"
+      "<text x=\"60\" y=\"20\">{}, from {:.3f} to {:.3f}</text><text x=\"600\" y=\"360\" "
+      "text-anchor=\"end\">{}</text>\n",
+      left_px, metric, std::min(low, high), high, axis);
+  std::ranges::sort(
+      points, [](const Point& a, const Point& b) { return a.cost != b.cost ? a.cost < b.cost : a.score > b.score; });
+  std::string front;
+  double best = -1;
+  for (const auto& p : points) {
+    if (p.score > best) front += std::format("{}{:.1f} {:.1f}", front.empty() ? "M" : "L", x(p.cost), y(p.score));
+    best = std::max(best, p.score);
+    out += std::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/><text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
+                       x(p.cost), y(p.score), std::min(x(p.cost) + 8, 460.0), y(p.score) - 6, p.label);
+  }
+  return out + std::format("<path d=\"{}\" fill=\"none\" stroke=\"#2a6\"/></g>\n", front);
 }
 
 std::string appendix(const Report& report) {
@@ -53,7 +89,8 @@ std::string to_markdown(const Report& report) {
       "Only training (+qat) draws at random, from its seed{}.\n\n"
       "| variant | float {} | INT8 simulated | INT8 on the engine | loss (points) | float weights KB | .tflite KB | "
       "engine memory KB | p50 ms | p99 ms | outputs "
-      "within 1 step | least SQNR dB (tensor) |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+      "within 1 step | worst layer alone | least SQNR dB (tensor) "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
       report.model, count_text(report.mac_count), report.imported_ops, report.body_ops, report.tail_ops,
       report.calibration_samples, report.calibration_sha256.substr(0, 12), report.evaluation_samples, report.distance,
       report.training_seed ? std::format(" {}", *report.training_seed) : std::string(), report.metric);
@@ -111,6 +148,8 @@ std::string to_json(const Report& report) {
                                 {"p50_ms", v.p50_ms},
                                 {"p99_ms", v.p99_ms},
                                 {"agreement", v.agreement},
+                                {"layer_agreement", v.layer_agreement},
+                                {"layer_agreement_tensor", v.layer_agreement_tensor},
                                 {"least_sqnr_db", v.least_sqnr_db},
                                 {"least_sqnr_tensor", v.least_sqnr_tensor}});
   }
@@ -120,42 +159,23 @@ std::string to_json(const Report& report) {
 }
 
 std::string to_svg(const Report& report) {
-  struct Point {
-    double kb, score;
-    std::string name;
-  };
-  std::vector<Point> points;
-  for (const auto& v : report.variants)
-    points.push_back({kilobytes(v.bytes), v.on_engine ? v.engine_score : v.simulated_score, v.name});
-  if (!report.variants.empty())
-    points.push_back({kilobytes(report.variants[0].float_bytes), report.variants[0].float_score, "float"});
-  double most_kb = 1, low = 1, high = 0;
-  for (const auto& p : points) {
-    most_kb = std::max(most_kb, p.kb);
-    low = std::min(low, p.score);
-    high = std::max(high, p.score);
+  Points by_size, by_latency;
+  for (const auto& v : report.variants) {
+    const double score = v.on_engine ? v.engine_score : v.simulated_score;
+    by_size.push_back(
+        {kilobytes(v.bytes), score, std::format("{} ({:.0f} KB, {:.3f})", v.name, kilobytes(v.bytes), score)});
+    if (v.on_engine)
+      by_latency.push_back({v.p50_ms, score, std::format("{} ({:.2f} ms, {:.3f})", v.name, v.p50_ms, score)});
   }
-  const double span = std::max(high - low, 0.01);
-  const auto x = [&](double kb) { return 60 + 500 * kb / (1.1 * most_kb); };
-  const auto y = [&](double score) { return 40 + 280 * (high + 0.1 * span - score) / (1.2 * span); };
-  std::string out = std::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"640\" height=\"380\" font-family=\"sans-serif\" "
-      "font-size=\"12\">\n"
-      "<rect width=\"640\" height=\"380\" fill=\"white\"/><path d=\"M60 30V330H600\" fill=\"none\" stroke=\"black\"/>\n"
-      "<text x=\"60\" y=\"20\">{}, from {:.3f} to {:.3f}</text><text x=\"520\" y=\"360\">size, KB</text>\n",
-      report.metric, low, high);
-  std::ranges::sort(points,
-                    [](const Point& a, const Point& b) { return a.kb != b.kb ? a.kb < b.kb : a.score > b.score; });
-  std::string front;
-  double best = -1;
-  for (const auto& p : points) {
-    if (p.score > best) front += std::format("{}{:.1f} {:.1f}", front.empty() ? "M" : "L", x(p.kb), y(p.score));
-    best = std::max(best, p.score);
-    out += std::format(
-        "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/><text x=\"{:.1f}\" y=\"{:.1f}\">{} ({:.0f} KB, {:.3f})</text>\n",
-        x(p.kb), y(p.score), std::min(x(p.kb) + 8, 460.0), y(p.score) - 6, p.name, p.kb, p.score);
+  if (!report.variants.empty()) {
+    const auto& first = report.variants[0];
+    const double size = kilobytes(first.float_bytes);
+    by_size.push_back({size, first.float_score, std::format("float ({:.0f} KB, {:.3f})", size, first.float_score)});
   }
-  return out + std::format("<path d=\"{}\" fill=\"none\" stroke=\"#2a6\"/>\n</svg>\n", front);
+  return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1280\" height=\"380\" font-family=\"sans-serif\" "
+         "font-size=\"12\">\n<rect width=\"1280\" height=\"380\" fill=\"white\"/>\n" +
+         panel(by_size, report.metric, "size, KB", 0) +
+         panel(by_latency, report.metric, "p50 on one thread of the engine, ms", 640) + "</svg>\n";
 }
 
 }  // namespace wayside::optimizer

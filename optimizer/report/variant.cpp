@@ -8,6 +8,7 @@
 
 #include "optimizer/passes/passes.h"
 #include "optimizer/report/engine_runner.h"
+#include "optimizer/report/layer_check.h"
 #include "optimizer/tflite/writer.h"
 
 namespace wayside::optimizer {
@@ -31,11 +32,28 @@ double agreement(const std::vector<ir::Values>& a, const std::vector<ir::Values>
   return static_cast<double>(near) / static_cast<double>(std::max<std::size_t>(total, 1));
 }
 
+std::vector<ir::Values> first_inputs(const std::vector<TaskSample>& evaluation, std::size_t count) {
+  std::vector<ir::Values> out;
+  for (std::size_t i = 0; i < std::min(count, evaluation.size()); ++i) out.push_back(evaluation[i].input);
+  return out;
+}
+
+Result<void> find_layer_agreement(const Quantized& quantized, const std::vector<TaskSample>& evaluation,
+                                  const std::filesystem::path& file, Variant& variant) {
+  constexpr std::size_t kSamples = 4;
+  WAYSIDE_TRY(const auto layers, compare_layers(quantized, first_inputs(evaluation, kSamples), file));
+  variant.layer_agreement = 1;
+  for (const auto& layer : layers) {
+    if (layer.alone >= variant.layer_agreement) continue;
+    variant.layer_agreement = layer.alone;
+    variant.layer_agreement_tensor = layer.tensor;
+  }
+  return {};
+}
+
 void find_least_sqnr(const Quantized& quantized, const std::vector<TaskSample>& evaluation, Variant& variant) {
   constexpr std::size_t kSamples = 8;
-  std::vector<ir::Values> samples;
-  for (std::size_t i = 0; i < std::min(kSamples, evaluation.size()); ++i) samples.push_back(evaluation[i].input);
-  const auto decibels = noise_by_tensor(quantized.graph, quantized.scheme, samples);
+  const auto decibels = noise_by_tensor(quantized.graph, quantized.scheme, first_inputs(evaluation, kSamples));
   variant.least_sqnr_db = 1e9;
   for (const auto& op : quantized.graph.ops) {
     if (decibels[op.output] >= variant.least_sqnr_db) continue;
@@ -70,19 +88,22 @@ Result<Variant> measure_variant(const Prepared& prepared, const Quantized& quant
   variant.memory_bytes = info.arena_bytes + info.weight_bytes;
   ir::Interpreter simulated(quantized.graph), tail(prepared.tail);
   simulated.simulate(quantized.scheme);
+  std::vector<std::vector<ir::Values>> compared_with;  // the simulation's outputs, in the order of the samples
+  WAYSIDE_TRY(variant.simulated_score, task.score(
+                                           [&](const ir::Values& x) -> Result<std::vector<ir::Values>> {
+                                             auto outputs = simulated.run({x});
+                                             if (compared_with.size() < kComparedSamples)
+                                               compared_with.push_back(outputs);
+                                             return tail.run(outputs);
+                                           },
+                                           evaluation));
   double agreed = 0;
   std::size_t compared = 0;
-  WAYSIDE_TRY(
-      variant.simulated_score,
-      task.score([&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return tail.run(simulated.run({x})); },
-                 evaluation));
   WAYSIDE_TRY(variant.engine_score, task.score(
                                         [&](const ir::Values& x) -> Result<std::vector<ir::Values>> {
                                           WAYSIDE_TRY(const auto outputs, engine.run(x));
-                                          if (compared < kComparedSamples) {
-                                            agreed += agreement(outputs, simulated.run({x}), engine.session());
-                                            ++compared;
-                                          }
+                                          if (compared < compared_with.size())
+                                            agreed += agreement(outputs, compared_with[compared++], engine.session());
                                           return tail.run(outputs);
                                         },
                                         evaluation));
@@ -90,6 +111,7 @@ Result<Variant> measure_variant(const Prepared& prepared, const Quantized& quant
   variant.p50_ms = engine.percentile_ms(0.5);
   variant.p99_ms = engine.percentile_ms(0.99);
   find_least_sqnr(quantized, evaluation, variant);
+  WAYSIDE_CHECK(find_layer_agreement(quantized, evaluation, file, variant));
   return variant;
 }
 

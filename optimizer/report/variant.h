@@ -30,6 +30,8 @@ struct Variant {
   std::size_t float_bytes = 0, bytes = 0, memory_bytes = 0;  ///< memory: arena and packed weights on the engine
   double p50_ms = 0, p99_ms = 0;                             ///< one thread of this machine
   double agreement = 0;  ///< share of the outputs, over some samples, that engine and simulation give within one step
+  double layer_agreement = 0;  ///< the same of the worst layer, when the simulated one gets the engine's inputs
+  std::string layer_agreement_tensor;
   double least_sqnr_db = 0;  ///< over all computed tensors
   std::string least_sqnr_tensor;
   bool on_engine = true;            ///< false: float layers, for other runtimes; engine_score, times and memory are 0
@@ -61,7 +63,8 @@ struct Report {
 };
 [[nodiscard]] std::string to_markdown(const Report& report);
 [[nodiscard]] std::string to_json(const Report& report);
-/// Score over size, one point for each variant and the float model; the Pareto front joined.
+/// Score over size and over p50 on the engine, one point for each variant (by size also the float model); the Pareto
+/// fronts joined.
 [[nodiscard]] std::string to_svg(const Report& report);
 
 }  // namespace wayside::optimizer

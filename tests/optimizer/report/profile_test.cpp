@@ -36,6 +36,7 @@ TEST(Profile, HasEveryLayerWithItsWork) {
   for (const auto& layer : measured->layers) {
     EXPECT_GT(layer.mean_us, 0) << layer.tensor;
     EXPECT_GT(layer.sqnr_db, 0) << layer.tensor;
+    EXPECT_EQ(layer.alone, 1) << layer.tensor << ": the engine computes what is simulated";
     sum += layer.mean_us;
   }
   EXPECT_NEAR(sum, measured->total_us, 1e-6);
