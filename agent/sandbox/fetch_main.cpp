@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// wayside-fetch: parses downloaded bytes in a jail. Job name as argument, input on 0 (and 3), checked result on 1.
+// wayside-fetch: parses downloaded bytes in a jail: one request after the other, or one delta.
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
-#include <cstdio>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,24 +12,10 @@
 #include "agent/sandbox/jail.h"
 #include "agent/sandbox/parse_worker.h"
 #include "ota/delta/delta.h"
-#include "ota/rollout_policy.h"
 
 namespace {
 
 using wayside::base::Result;
-
-constexpr std::size_t kMaxInputBytes = std::size_t{16} << 20U;
-
-/// A job gets untrusted bytes and returns bytes that the agent may trust to be well-formed.
-struct Job {
-  std::string_view name;
-  Result<std::string> (*run)(const std::string& input);
-};
-
-Result<std::string> rollout_policy(const std::string& input) {
-  WAYSIDE_TRY(const auto policy, wayside::ota::parse_rollout_policy(input));
-  return wayside::ota::to_json(policy);
-}
 
 /// No stdio after the jail is closed: it would ask the kernel about the descriptor.
 bool write_all(int fd, std::string_view text) {
@@ -91,21 +74,6 @@ std::optional<wayside::ota::DeltaExpectation> expectation(char** arguments) {
   return wayside::ota::DeltaExpectation{.base_hash = *base, .target_hash = *target, .target_bytes = bytes};
 }
 
-constexpr std::array kJobs{Job{"rollout-policy", rollout_policy}};
-
-Result<std::string> read_all() {
-  std::string all;
-  std::array<char, 64 * 1024> chunk{};
-  while (true) {
-    const ssize_t count = ::read(STDIN_FILENO, chunk.data(), chunk.size());
-    if (count < 0) return wayside::base::fail_errno("read");
-    if (count == 0) return all;
-    if (all.size() + static_cast<std::size_t>(count) > kMaxInputBytes)
-      return wayside::base::fail(wayside::base::Code::exhausted, "input is larger than 16 MiB");
-    all.append(chunk.data(), static_cast<std::size_t>(count));
-  }
-}
-
 int complain(const wayside::base::Error& error) {
   (void)write_all(STDERR_FILENO, error.message + "\n");
   return 1;
@@ -121,21 +89,8 @@ int main(int argc, char** argv) {
     }
   }
   if (argc == 2 && std::string_view(argv[1]) == "parse") return wayside::agent::serve_parser();
-  const Job* job = nullptr;
-  for (const auto& one : kJobs) {
-    if (argc == 2 && one.name == argv[1]) job = &one;
-  }
-  if (job == nullptr) {
-    (void)write_all(STDERR_FILENO,
-                    "usage: wayside-fetch parse (requests on 0, answers on 1)\n"
-                    "       wayside-fetch rollout-policy <INPUT >OUTPUT\n"
-                    "       wayside-fetch delta HASH BYTES OLD-HASH <DELTA 3<OLD >NEW\n");
-    return 2;
-  }
-  if (const auto jailed = wayside::agent::enter_jail(); !jailed) return complain(jailed.error());
-  const auto input = read_all();
-  if (!input) return complain(input.error());
-  const auto output = job->run(*input);
-  if (!output) return complain(output.error());
-  return write_all(STDOUT_FILENO, *output) ? 0 : 1;
+  (void)write_all(STDERR_FILENO,
+                  "usage: wayside-fetch parse (requests on 0, answers on 1)\n"
+                  "       wayside-fetch delta HASH BYTES OLD-HASH <DELTA 3<OLD >NEW\n");
+  return 2;
 }

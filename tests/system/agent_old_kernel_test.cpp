@@ -2,8 +2,9 @@
 // The real programs where the kernel knows no statx, clone3, pidfd or close_range, as on a Jetson Nano (Linux 4.9).
 #include <signal.h>
 
-#include "ota/rollout_policy.h"
-#include "tests/support/sample_policy.h"
+#include <algorithm>
+
+#include "ota/delta/delta.h"
 #include "tests/system/agent_fixture.h"
 
 namespace wayside::test {
@@ -43,14 +44,23 @@ TEST_F(OldKernel, TheCommandsRun) {
 }
 
 TEST_F(OldKernel, DownloadedBytesAreParsedInTheJail) {
-  const auto policy = testing_support::sample_policy();
-  const auto path = dir_.path() / "policy.json";
-  std::ofstream(path) << ota::to_json(policy);
+  const ota::Bytes old_file(50'000, std::byte{7});
+  ota::Bytes new_file = old_file;
+  new_file[20'000] = std::byte{8};
+  const auto put = [&](const char* name, const ota::Bytes& bytes) {
+    std::ofstream(dir_.path() / name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    return (dir_.path() / name).string();
+  };
+  const auto delta = ota::encode_delta(old_file, new_file, ota::plan_patch(old_file, new_file)).value();
   // Through a pipe: the jail writes to no file.
-  const Finished parsed =
-      run({"/bin/sh", "-c", std::format("'{}' rollout-policy <'{}' | cat", WAYSIDE_FETCH_PROGRAM, path.string())});
-  EXPECT_EQ(parsed.exit_code, 0) << parsed.errors;
-  EXPECT_EQ(parsed.output, ota::to_json(policy));
+  const Finished made =
+      run({"/bin/sh", "-c",
+           std::format("'{}' delta {} {} {} <'{}' 3<'{}' | cat", WAYSIDE_FETCH_PROGRAM,
+                       ota::sha256_of(new_file).value().hex(), new_file.size(), ota::sha256_of(old_file).value().hex(),
+                       put("delta", delta), put("old", old_file))});
+  EXPECT_EQ(made.exit_code, 0) << made.errors;
+  EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(made.output)), new_file)) << made.errors;
 }
 
 }  // namespace

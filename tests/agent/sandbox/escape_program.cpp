@@ -57,10 +57,6 @@ constexpr Attempt kAttempts[] = {
     {"unshare", [] { (void)::syscall(SYS_unshare, 0x10000000); }},
     {"chroot", [] { (void)::syscall(SYS_chroot, "/"); }},
     {"seccomp-off", [] { (void)::syscall(SYS_seccomp, 0, 0, nullptr); }},
-    {"loop",
-     [] {
-       for (volatile int i = 0;;) i = i + 1;
-     }},
     {"memory-bomb",
      [] {
        std::vector<void*> kept;
@@ -69,11 +65,6 @@ constexpr Attempt kAttempts[] = {
          if (more == nullptr) std::abort();
          std::memset(more, 1, 1U << 20U);
          kept.push_back(more);
-       }
-     }},
-    {"flood",
-     [] {
-       while (::write(STDOUT_FILENO, page, sizeof(page)) > 0) {
        }
      }},
 };
