@@ -175,15 +175,15 @@ struct ThreadPool::State {
   [[nodiscard]] std::uint64_t share_begin(std::uint64_t total, unsigned share) const {
     return total * share / (worker_count + 1);
   }
-  void work(unsigned thread);
-  [[nodiscard]] std::uint32_t work_on(unsigned share, unsigned thread);
+  void work(unsigned thread, std::uint32_t job);
+  [[nodiscard]] std::uint32_t work_on(unsigned share, unsigned thread, std::uint32_t job);
   void take_own_core(unsigned thread, Clock::time_point& last_move);  // workers only
   void serve(unsigned thread);
 };
 
-void ThreadPool::State::work(unsigned thread) {
+void ThreadPool::State::work(unsigned thread, std::uint32_t job) {
   for (unsigned i = 0; i <= worker_count; ++i) {
-    const std::uint32_t finished = work_on((thread + i) % (worker_count + 1), thread);
+    const std::uint32_t finished = work_on((thread + i) % (worker_count + 1), thread, job);
     if (finished == 0) continue;
     // `count` is still this job's: run() cannot return before these are counted.
     if (done.fetch_add(finished, std::memory_order_acq_rel) + finished == count.load(std::memory_order_acquire)) {
@@ -193,14 +193,15 @@ void ThreadPool::State::work(unsigned thread) {
 }
 
 /// How many indices of the share this thread did; all of one job, since no other opens before they are counted.
-std::uint32_t ThreadPool::State::work_on(unsigned share, unsigned thread) {
+std::uint32_t ThreadPool::State::work_on(unsigned share, unsigned thread, std::uint32_t job) {
   auto& ticket = tickets[share].next;
   auto seen = ticket.load(std::memory_order_acquire);
   std::uint32_t finished = 0;
   for (;;) {
     const auto index = seen & kClosed;
     const auto total = count.load(std::memory_order_acquire);
-    if (index == kClosed || index >= share_begin(total, share + 1)) return finished;
+    // A late thread leaves the next job to its next round, which begins with its own share.
+    if (seen >> kEpochShift != job || index == kClosed || index >= share_begin(total, share + 1)) return finished;
     const auto run_task = task.load(std::memory_order_acquire);
     const auto argument = context.load(std::memory_order_acquire);
     if (!ticket.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
@@ -237,7 +238,7 @@ void ThreadPool::State::serve(unsigned thread) {
     epoch.wait(seen, std::memory_order_acquire);
     seen = epoch.load(std::memory_order_acquire);
     take_own_core(thread, last_move);
-    work(thread);
+    work(thread, seen);
   }
 }
 
@@ -286,7 +287,7 @@ void ThreadPool::run(std::size_t count, Task task, void* context) {
   }
   state.epoch.store(next_epoch, std::memory_order_release);
   state.epoch.notify_all();
-  state.work(0);
+  state.work(0, next_epoch);
   const auto total = static_cast<std::uint32_t>(count);
   spin_until(state.spin, [&] { return state.done.load(std::memory_order_acquire) == total; });
   for (auto seen = state.done.load(std::memory_order_acquire); seen != total;
