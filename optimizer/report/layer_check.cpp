@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine runs a file whose outputs are all its tensors; the interpreter is given them where a layer reads.
+// The engine runs files whose outputs are all tensors of the network; the interpreter is given them where a layer
+// reads.
 #include "optimizer/report/layer_check.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -21,6 +23,33 @@ using base::Result;
 int steps_of(float value, const TensorQuantization& q) {
   const float steps = std::nearbyint(value / q.scale) + static_cast<float>(q.zero_point);
   return static_cast<int>(std::clamp(steps, -128.0F, 127.0F));
+}
+
+/// What the engine takes; a network of more layers is run once for each so many.
+constexpr std::size_t kMostOutputs = 256;
+using Sessions = std::vector<std::unique_ptr<accel::Session>>;
+
+/// Each with the outputs of the next kMostOutputs operators.
+Result<Sessions> open_sessions(const Quantized& quantized, const std::filesystem::path& file) {
+  auto path = file;
+  path += ".layers";
+  const auto engine = accel::make_cpu_accelerator();
+  Sessions sessions;
+  QuantizedGraph open = quantized.integer;
+  const auto& ops = quantized.graph.ops;
+  for (std::size_t first = 0; first < ops.size(); first += kMostOutputs) {
+    open.graph.outputs.clear();
+    for (const auto& op : std::span(ops).subspan(first, std::min(kMostOutputs, ops.size() - first)))
+      open.graph.outputs.push_back(op.output);
+    WAYSIDE_TRY(const auto bytes, write_tflite(open, "every tensor is an output"));
+    WAYSIDE_CHECK(save_file(path, bytes));
+    auto session = engine->load(path, {});
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    if (!session) return std::unexpected(session.error());
+    sessions.push_back(std::move(*session));
+  }
+  return sessions;
 }
 
 /// Of one tensor over all samples.
@@ -45,12 +74,16 @@ class Comparison {
         [this](ir::TensorId id, std::span<const float> values) { count(id, values, &Count::near_together); });
   }
 
-  Result<void> add(accel::Session& session, const ir::Values& sample) {
-    WAYSIDE_CHECK(fill_input(session, sample));
+  Result<void> add(const Sessions& sessions, const ir::Values& sample) {
     const auto& graph = quantized_.graph;
-    keep(graph.inputs[0], session.input(0));
-    WAYSIDE_CHECK(session.run());
-    for (std::size_t i = 0; i < graph.ops.size(); ++i) keep(graph.ops[i].output, session.output(i));
+    for (std::size_t part = 0; part < sessions.size(); ++part) {
+      accel::Session& session = *sessions[part];
+      WAYSIDE_CHECK(fill_input(session, sample));
+      keep(graph.inputs[0], session.input(0));
+      WAYSIDE_CHECK(session.run());
+      const std::size_t first = part * kMostOutputs, last = std::min(first + kMostOutputs, graph.ops.size());
+      for (std::size_t i = first; i < last; ++i) keep(graph.ops[i].output, session.output(i - first));
+    }
     static_cast<void>(alone_.run({sample}));
     static_cast<void>(together_.run({sample}));
     return {};
@@ -98,20 +131,9 @@ class Comparison {
 
 Result<std::vector<LayerAgreement>> compare_layers(const Quantized& quantized, const std::vector<ir::Values>& samples,
                                                    const std::filesystem::path& file) {
-  QuantizedGraph open = quantized.integer;
-  open.graph.outputs.clear();
-  for (const auto& op : open.graph.ops) open.graph.outputs.push_back(op.output);
-  WAYSIDE_TRY(const auto bytes, write_tflite(open, "every tensor is an output"));
-  auto path = file;
-  path += ".layers";
-  WAYSIDE_CHECK(save_file(path, bytes));
-  const auto engine = accel::make_cpu_accelerator();
-  auto session = engine->load(path, {});
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
-  if (!session) return std::unexpected(session.error());
+  WAYSIDE_TRY(const auto sessions, open_sessions(quantized, file));
   Comparison comparison(quantized);
-  for (const auto& sample : samples) WAYSIDE_CHECK(comparison.add(**session, sample));
+  for (const auto& sample : samples) WAYSIDE_CHECK(comparison.add(sessions, sample));
   return comparison.result();
 }
 
