@@ -67,6 +67,13 @@ Checked<void> take_file(Json& json, const char* key, const std::filesystem::path
   return {};
 }
 
+Checked<void> take_golden(Json& golden, const std::filesystem::path& folder, Json& files, Sources& sources) {
+  for (const char* key : {"inputs", "outputs"}) {
+    if (const auto done = take_file(golden, key, folder, files, sources); !done) return std::unexpected(done.error());
+  }
+  return {};
+}
+
 /// A recipe is a manifest with paths instead of digests, and without what can be computed or has a default.
 Checked<Json> complete(const Json& recipe, const std::filesystem::path& folder, Sources& sources) {
   if (!recipe.is_object()) return refuse(Refusal::wrong_field_type, "the recipe is not an object");
@@ -77,7 +84,7 @@ Checked<Json> complete(const Json& recipe, const std::filesystem::path& folder, 
     defaults.variants.front().accelerator = ota::kFirmwareInstaller;
   }
   Json json = Json::parse(defaults.serialize());
-  const Json variant = json["variants"][0];
+  const Json variant = json["variants"][0], golden = firmware ? Json() : json["golden"];
   json["files"] = Json::object();
   json.merge_patch(recipe);
   if (!json["variants"].is_array()) return refuse(Refusal::wrong_field_type, "the recipe's variants are not a list");
@@ -88,12 +95,16 @@ Checked<Json> complete(const Json& recipe, const std::filesystem::path& folder, 
     if (const auto done = take_file(one, "file", folder, json["files"], sources); !done) {
       return std::unexpected(done.error());
     }
+    if (firmware || !one.contains("golden")) continue;
+    Json own = golden;
+    own.merge_patch(one["golden"]);
+    one["golden"] = std::move(own);
+    if (const auto done = take_golden(one["golden"], folder, json["files"], sources); !done)
+      return std::unexpected(done.error());
   }
   if (firmware) return json;
-  for (const char* key : {"inputs", "outputs"}) {
-    const auto done = take_file(json["golden"], key, folder, json["files"], sources);
-    if (!done) return std::unexpected(done.error());
-  }
+  if (const auto done = take_golden(json["golden"], folder, json["files"], sources); !done)
+    return std::unexpected(done.error());
   if (json.contains("card")) {
     const auto done = take_file(json, "card", folder, json["files"], sources);
     if (!done) return std::unexpected(done.error());

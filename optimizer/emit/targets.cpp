@@ -84,7 +84,10 @@ Result<TargetStatus> emit_tensorrt(const TargetWork& work) {
                    calibration_cache(work.quantized->graph, symmetric_scales(work.quantized->integer.tensors))));
   WAYSIDE_CHECK(folder.write("build_engine.sh", tensorrt_script(work.model)));
   WAYSIDE_CHECK(folder.make_executable("build_engine.sh"));
-  WAYSIDE_CHECK(folder.write("README.md", tensorrt_readme(work.model)));
+  const auto golden = float_golden(*work.quantized, *work.calibration);
+  WAYSIDE_CHECK(folder.write("golden.in", golden.inputs));
+  WAYSIDE_CHECK(folder.write("golden.out", golden.outputs));
+  WAYSIDE_CHECK(folder.write("README.md", tensorrt_readme(work.model, golden)));
   return folder.done("build_engine.sh is to be run on the board");
 }
 

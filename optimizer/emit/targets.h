@@ -36,7 +36,8 @@ struct TargetStatus {
 };
 
 /// cpu-int8:  MODEL.tflite, ready.
-/// tensorrt:  model.onnx (float), model.qdq.onnx (symmetric pairs), calibration.cache, build_engine.sh for the board.
+/// tensorrt:  model.onnx (float), model.qdq.onnx (symmetric pairs), calibration.cache, build_engine.sh for the board,
+///            golden.in and golden.out (float32, see float_golden()).
 /// hailo8:    model.onnx, calibration.npy [samples,H,W,C], compile.py for the Hailo Dataflow Compiler.
 /// rk3588:    model.onnx, calibration/N.npy [1,H,W,C] listed in dataset.txt, compile.py for RKNN-Toolkit2.
 /// Each but the first also has a README.md that names the step. Errors: io, those of write_onnx.

@@ -26,12 +26,13 @@ std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-std::string back_into_package(const std::string& target, const std::string& file, const std::string& requires_) {
+std::string back_into_package(const std::string& target, const std::string& file, const std::string& requires_,
+                              const std::string& golden = {}) {
   return std::format(
       "\nThen take the result into the package, sign it, and hand it out:\n\n"
-      "    wayside package add PACKAGE.wmp --accelerator {} --file {} --requires '{}'\n"
+      "    wayside package add PACKAGE.wmp --accelerator {} --file {} --requires '{}'{}\n"
       "    wayside package sign PACKAGE.wmp --key KEY.pem\n",
-      target, file, requires_);
+      target, file, requires_, golden);
 }
 
 }  // namespace
@@ -164,7 +165,8 @@ esac
                      net_name(model));
 }
 
-std::string tensorrt_readme(const std::string& model) {
+std::string tensorrt_readme(const std::string& model, const FloatGolden& golden) {
+  const bool bearable = golden.max_abs && golden.mean_abs_milli;
   return std::format(
              "# {}: TensorRT\n\nEngines are tied to the TensorRT version and the GPU: build this one on the board.\n\n"
              "    ./build_engine.sh             # fp16: the right one for a Jetson Nano, which has no INT8\n"
@@ -172,9 +174,19 @@ std::string tensorrt_readme(const std::string& model) {
              "    ./build_engine.sh calibrated  # the same by calibration.cache (written for TensorRT 8.2.1)\n\n"
              "`model.onnx` is float, `model.qdq.onnx` has QuantizeLinear/DequantizeLinear pairs with zero points of 0, "
              "as TensorRT\n"
-             "wants them. Both are cut before the head that joins boxes and scores.\n",
-             model) +
-         back_into_package("tensorrt", net_name(model) + ".engine", "tensorrt=>=8.2 <8.3");
+             "wants them. Both are cut before the head that joins boxes and scores.\n\n"
+             "`golden.in` and `golden.out`: {} inputs and what the float network answers, float32 in the engine's "
+             "order. "
+             "{}\n",
+             model, golden.count,
+             bearable ? "The\ntolerances below are twice what INT8 differs from them."
+                      : "INT8\ndiffers from them by more than a manifest can allow (0.127): no board would pass with "
+                        "them.") +
+         back_into_package("tensorrt", net_name(model) + ".engine", "tensorrt=>=8.2 <8.3",
+                           bearable ? std::format(" --golden . --golden-cases {} --golden-max-abs {} "
+                                                  "--golden-mean-abs-milli {}",
+                                                  golden.count, *golden.max_abs, *golden.mean_abs_milli)
+                                    : std::string());
 }
 
 }  // namespace wayside::optimizer::emit

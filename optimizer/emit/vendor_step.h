@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "optimizer/emit/golden.h"
 #include "optimizer/ir/graph.h"
 
 namespace wayside::optimizer::emit {
@@ -19,6 +20,6 @@ namespace wayside::optimizer::emit {
 [[nodiscard]] std::string rknn_readme(const std::string& model);
 /// For trtexec of TensorRT 8, run on the board.
 [[nodiscard]] std::string tensorrt_script(const std::string& model);
-[[nodiscard]] std::string tensorrt_readme(const std::string& model);
+[[nodiscard]] std::string tensorrt_readme(const std::string& model, const FloatGolden& golden);
 
 }  // namespace wayside::optimizer::emit

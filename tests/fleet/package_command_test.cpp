@@ -75,6 +75,35 @@ TEST_F(PackageCommandTest, a_compiled_model_becomes_the_first_variant) {
   EXPECT_EQ(shown["manifest"]["files"].size(), 4U);
 }
 
+TEST_F(PackageCommandTest, a_variant_brings_its_own_golden_set) {
+  make_signed();
+  std::ofstream(folder / "street.engine") << "ptrt and what follows";
+  std::filesystem::create_directories(folder / "float");
+  std::ofstream(folder / "float/golden.in") << "floats";
+  const std::string add = "package add street.wmp --accelerator tensorrt --file street.engine --golden float";
+  refused(add, "golden.out");
+  std::ofstream(folder / "float/golden.out") << "other floats";
+  good(add + " --golden-cases 3 --golden-max-abs 20 --golden-mean-abs-milli 2000");
+  const auto shown = nlohmann::json::parse(run("package show street.wmp --json").first)["manifest"];
+  EXPECT_EQ(shown["files"].size(), 6U);
+  EXPECT_EQ(shown["variants"][0]["golden"]["count"], 3);
+  EXPECT_EQ(shown["variants"][0]["golden"]["max_abs"], 20);
+  EXPECT_FALSE(shown["variants"][1].contains("golden"));
+  good("package sign street.wmp --key p1.key.pem --key p2.key.pem");
+  good("package verify street.wmp --root root.1.json --board host --runtime tensorrt");
+}
+
+TEST_F(PackageCommandTest, a_recipe_names_golden_sets_of_variants) {
+  std::ofstream(folder / "recipe.json") << R"({"name":"street","role":"detector","version":"1.2.0","security_counter":5,
+      "variants":[{"id":"cpu","accelerator":"cpu-int8","file":"model.tflite",
+                   "golden":{"count":2,"inputs":"out.bin","outputs":"in.bin"}}],
+      "golden":{"count":1,"inputs":"in.bin","outputs":"out.bin"}})";
+  good("package make recipe.json -o street.wmp");
+  const auto shown = nlohmann::json::parse(run("package show street.wmp --json").first)["manifest"];
+  EXPECT_EQ(shown["variants"][0]["golden"]["inputs"], shown["golden"]["outputs"]);
+  EXPECT_EQ(shown["variants"][0]["golden"]["count"], 2);
+}
+
 TEST_F(PackageCommandTest, a_file_of_another_tool_is_no_compiled_model) {
   make_signed();
   std::ofstream(folder / "street.rknn") << "RKNN and what follows";

@@ -7,6 +7,8 @@
 
 #include <bit>
 #include <cstdlib>
+#include <cstring>
+#include <format>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -106,6 +108,28 @@ TEST_F(TargetFolders, TensorrtScriptBuilds) {
   const auto again = import_onnx(work.folder / "tensorrt/model.onnx");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(ir::cost(*again).mac_count, ir::cost(quantized.graph).mac_count);
+}
+
+TEST_F(TargetFolders, TensorrtHasAGoldenSetOfItsOwn) {
+  emitted(Target::tensorrt);
+  const auto golden = float_golden(quantized, calibration);
+  ASSERT_EQ(golden.count, 5U) << "all there are";
+  EXPECT_EQ(text("tensorrt/golden.in").size(), 5U * 16 * 16 * 3 * sizeof(float));
+  const auto outputs = text("tensorrt/golden.out");
+  std::vector<float> found(outputs.size() / sizeof(float));
+  std::memcpy(found.data(), outputs.data(), outputs.size());
+  // The last case, in the order of the ONNX file.
+  const auto wanted = ir::Interpreter(quantized.graph).run({calibration[4]});
+  const auto& shape = quantized.graph.tensors[quantized.graph.outputs[0]].shape;
+  const std::size_t size = wanted[0].size() + wanted[1].size(), start = 4 * size;
+  ASSERT_EQ(found.size(), 5 * size);
+  const auto pixels = static_cast<std::size_t>(shape[1] * shape[2]), channels = static_cast<std::size_t>(shape[3]);
+  EXPECT_EQ(found[start + pixels + 2], wanted[0][2 * channels + 1]) << "channel 1, px 2";
+  const auto readme = text("tensorrt/README.md");
+  ASSERT_EQ(golden.max_abs.has_value(), readme.contains("--golden . --golden-cases 5")) << readme;
+  if (golden.max_abs) {
+    EXPECT_TRUE(readme.contains(std::format("--golden-max-abs {} ", *golden.max_abs))) << readme;
+  }
 }
 
 TEST_F(TargetFolders, CalibrationCacheHasEveryTensorsScale) {
