@@ -181,7 +181,6 @@ std::string_view nearest_form(std::string_view op) {
     std::string_view op, nearest;
   };
   constexpr Entry kNearest[] = {
-      {"ConvTranspose", "Resize (nearest) and Conv"},
       {"InstanceNormalization", "BatchNormalization"},
       {"LayerNormalization", "BatchNormalization"},
       {"GroupNormalization", "BatchNormalization"},

@@ -74,6 +74,14 @@ Result<void> neg(Importer& importer, const Node& node) {
   return importer.define(node, out);
 }
 
+Result<void> reciprocal(Importer& importer, const Node& node) {
+  WAYSIDE_TRY(const TensorId in, input(importer, node));
+  const Shape one(importer.shape(in).size(), 1);
+  const TensorId numerator = importer.constant(node.outputs[0] + "/one", one, {1});
+  WAYSIDE_TRY(const TensorId out, importer.append({.kind = OpKind::div, .inputs = {numerator, in}}, node.outputs[0]));
+  return importer.define(node, out);
+}
+
 /// max(0, min(1, alpha * x + beta))
 Result<void> hard_sigmoid(Importer& importer, const Node& node) {
   WAYSIDE_TRY(const TensorId in, input(importer, node));
@@ -232,6 +240,7 @@ constexpr HandlerEntry kHandlers[] = {
     {"LeakyRelu", leaky_relu},
     {"Elu", elu},
     {"Neg", neg},
+    {"Reciprocal", reciprocal},
     {"HardSigmoid", hard_sigmoid},
     {"Clip", clip},
     {"Max", extreme},

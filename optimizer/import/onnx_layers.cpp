@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "optimizer/import/onnx_importer.h"
+#include "optimizer/import/onnx_transposed.h"
 
 namespace wayside::optimizer::onnx_import {
 namespace {
@@ -362,6 +363,7 @@ Result<void> resize(Importer& importer, const Node& node) {
 
 constexpr HandlerEntry kHandlers[] = {
     {"Conv", conv},
+    {"ConvTranspose", conv_transpose},
     {"MaxPool", pool},
     {"AveragePool", pool},
     {"GlobalAveragePool", global_pool},
