@@ -4,12 +4,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <print>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "optimizer/report/optimize.h"
 
@@ -54,7 +57,13 @@ void describe(CLI::App& app, Arguments& arguments) {
       "simulated: the CPU engine refuses float layers");
   app.add_flag("--profile", options.profile,
                "layer by layer: time on the engine, work, bytes, noise; as a table and a page beside the report");
-  app.add_option("--task", arguments.task, "classify or ssd")->check(CLI::IsMember({"classify", "ssd"}));
+  app.add_option("--task", arguments.task, "classify, ssd, text or embedding")
+      ->check(CLI::IsMember({"classify", "ssd", "text", "embedding"}));
+  app.add_option("--threshold", options.task.threshold, "embedding: the least cosine of two that show the same (0.5)");
+  app.add_option("--charset", options.task.charset, "text: the symbols, one a line, the blank last");
+  app.add_option("--mean", options.mean, "of the input's channels: the written model takes 0..255 and subtracts it")
+      ->delimiter(',');
+  app.add_option("--deviation", options.deviation, "the same, what it divides by then")->delimiter(',');
   app.add_option("--priors", options.task.priors, "ssd: .npy with the prior boxes");
   app.add_option("--order", arguments.order, "channels of pictures: bgr or rgb")->check(CLI::IsMember({"bgr", "rgb"}));
   app.add_option("--method", arguments.method,
@@ -68,6 +77,11 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--int4", arguments.int4_share,
                  "with the ranges of one chain: at most this share of the weights gets four bits, as 0.5")
       ->check(CLI::Range(0.0, 1.0));
+  app.add_flag(
+         "--mixed", options.mixed,
+         "instead of --method: four-bit weights for as many layers as the budget bears, the least sensitive first")
+      ->excludes("--int4")
+      ->excludes("--qat");
   app.add_option("--adaround", arguments.adaround_steps,
                  "with the ranges of one chain: learns the rounding of each layer, so many steps (0; 1000 do)")
       ->check(CLI::Range(0, 1'000'000));
@@ -142,7 +156,11 @@ Result<std::optional<ShrinkOptions>> shrink_of(const Arguments& arguments) {
 
 Result<void> complete(Arguments& arguments) {
   auto& options = arguments.options;
-  options.task.kind = arguments.task == "ssd" ? TaskKind::ssd : TaskKind::classify;
+  constexpr std::pair<std::string_view, TaskKind> kTasks[] = {{"classify", TaskKind::classify},
+                                                              {"ssd", TaskKind::ssd},
+                                                              {"text", TaskKind::text},
+                                                              {"embedding", TaskKind::embedding}};
+  options.task.kind = std::ranges::find(kTasks, arguments.task, [](const auto& entry) { return entry.first; })->second;
   options.task.bgr = arguments.order == "bgr";
   WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
   WAYSIDE_TRY(options.targets, emit::parse_targets(arguments.target));
@@ -150,7 +168,7 @@ Result<void> complete(Arguments& arguments) {
   WAYSIDE_TRY(options.shrink, shrink_of(arguments));
   auto& package = options.package;
   if (package.name.empty()) package.name = options.model.stem().string();
-  if (package.role.empty()) package.role = options.task.kind == TaskKind::classify ? "classifier" : "detector";
+  if (package.role.empty()) package.role = options.task.kind == TaskKind::ssd ? "detector" : "classifier";
   package.dataset = options.evaluation.filename().string();
   package.issued_unix_s = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   options.first_that_fits = arguments.method == "auto";

@@ -40,6 +40,10 @@ class OpWriter {
       case OpKind::div: return node("Div", ports_.inputs, last);
       case OpKind::clip: return clip(ports_.inputs[0], op_.alpha, op_.beta, ports_.output);
       case OpKind::hard_swish: return hard_swish();
+      case OpKind::sqrt:
+        if (op_.alpha >= 0) return plain("Sqrt", {});
+        node("Sqrt", ports_.inputs, inner("root"));
+        return node("Reciprocal", {inner("root")}, ports_.output);
       case OpKind::softmax: return plain("Softmax", {{"axis", onnx_axis(op_.axes[0], in_.size())}});
       case OpKind::mean: return plain("ReduceMean", {{"axes", reduced_axes()}, {"keepdims", std::int64_t{1}}});
       case OpKind::sum:
@@ -67,7 +71,6 @@ class OpWriter {
       case OpKind::logistic: return "Sigmoid";
       case OpKind::tanh: return "Tanh";
       case OpKind::exp: return "Exp";
-      case OpKind::sqrt: return "Sqrt";
       case OpKind::abs: return "Abs";
       default: std::unreachable();
     }

@@ -126,6 +126,10 @@ Result<void> unary(TfliteImporter& importer, const Node& node) {
     case OpCode::logistic: op.kind = OpKind::logistic; break;
     case OpCode::tanh: op.kind = OpKind::tanh; break;
     case OpCode::hard_swish: op.kind = OpKind::hard_swish; break;
+    case OpCode::rsqrt:
+      op.kind = OpKind::sqrt;
+      op.alpha = -1;
+      break;
     case OpCode::relu: op.kind = OpKind::relu; break;
     case OpCode::leaky_relu:
       op.kind = OpKind::leaky_relu;
@@ -216,6 +220,7 @@ constexpr HandlerEntry kHandlers[] = {
     {OpCode::logistic, unary},
     {OpCode::tanh, unary},
     {OpCode::hard_swish, unary},
+    {OpCode::rsqrt, unary},
     {OpCode::relu, unary},
     {OpCode::relu6, unary},
     {OpCode::relu_n1_to_1, unary},

@@ -95,7 +95,7 @@ inline constexpr float kBatchNormEpsilon = 1e-5F;
 /// add, sub, mul, div: act(a op b), broadcast as numpy does over equal ranks.
 /// relu: max(x, 0). clip: min(max(x, alpha), beta). leaky_relu: x < 0 ? alpha * x : x. prelu: the same with
 /// inputs[1] = the constant slopes [channels]. elu: x < 0 ? alpha * (e^x - 1) : x. hard_swish: x*clip(x+3,0,6)/6.
-/// softmax:         along axes[0]. mean, sum: over `axes`; the result keeps them as ones.
+/// sqrt: 1 / sqrt(x) where alpha is negative. softmax: along axes[0]. mean, sum: over `axes`, which stay as ones.
 /// concat:          along axes[0]. reshape: to the output's shape, elements in the same order.
 /// transpose:       out's axis i is in's axis axes[i].
 /// slice:           out[i..] = in[axes[k] + i_k * steps[k]..]; the output's shape says how many; steps may be negative.

@@ -102,7 +102,7 @@ Value run_plain(const Op& op, const std::vector<Value>& in, const Shape& shape) 
     case OpKind::tanh: return torch::tanh(x);
     case OpKind::hard_swish: return torch::hardswish(x);
     case OpKind::exp: return torch::exp(x);
-    case OpKind::sqrt: return torch::sqrt(x);
+    case OpKind::sqrt: return op.alpha < 0 ? torch::rsqrt(x) : torch::sqrt(x);
     case OpKind::abs: return torch::abs(x);
     default: return to_nchw(run_nhwc(op, in, shape));
   }

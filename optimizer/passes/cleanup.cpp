@@ -65,7 +65,7 @@ void simplify(ir::Graph& graph, const Evaluate& evaluate) {
     changes += fold_pads(graph);
     changes += simplify_movement(graph);
     remove_dead(graph);
-    if (changes == 0) return;
+    if (changes == 0 && affine_to_depthwise(graph) == 0) return;
   }
 }
 

@@ -92,6 +92,9 @@ class Former {
 
 }  // namespace
 
-base::Result<void> to_tflite_forms(ir::Graph& graph) { return Former(graph).run(); }
+base::Result<void> to_tflite_forms(ir::Graph& graph) {
+  replace_divisions(graph);
+  return Former(graph).run();
+}
 
 }  // namespace wayside::optimizer::passes

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "optimizer/passes/affine.h"
 #include "optimizer/passes/passes.h"
 
 namespace wayside::optimizer::passes {
@@ -13,51 +14,6 @@ namespace {
 using ir::Activation;
 using ir::Op;
 using ir::OpKind;
-
-/// One number for each channel of `channels`, from a constant that is [..1,C] or a single number.
-std::optional<std::vector<float>> per_channel(const ir::Tensor& tensor, int channels) {
-  if (tensor.constant.empty()) return std::nullopt;
-  if (tensor.constant.size() == 1) return std::vector<float>(static_cast<std::size_t>(channels), tensor.constant[0]);
-  if (tensor.shape.back() != channels || tensor.constant.size() != static_cast<std::size_t>(channels))
-    return std::nullopt;
-  return tensor.constant;
-}
-
-/// y = factor * x + offset for each channel.
-struct Affine {
-  std::vector<float> factor, offset;
-};
-
-/// The operator as an affine function of its only computed input, whose index is given too.
-struct Step {
-  Affine affine;
-  std::size_t input = 0;
-};
-std::optional<Step> as_affine(const ir::Graph& graph, const Op& op) {
-  if (op.kind < OpKind::add || op.kind > OpKind::div || op.activation != Activation::none) return std::nullopt;
-  const auto is_constant = [&](std::size_t i) { return !graph.tensors[op.inputs[i]].constant.empty(); };
-  if (is_constant(0) == is_constant(1)) return std::nullopt;
-  const std::size_t input = is_constant(0) ? 1 : 0;
-  const auto& shape = graph.tensors[op.output].shape;
-  if (graph.tensors[op.inputs[input]].shape != shape) return std::nullopt;
-  auto value = per_channel(graph.tensors[op.inputs[1 - input]], shape.back());
-  if (!value) return std::nullopt;
-  Step step{.affine = {.factor = std::vector<float>(value->size(), 1), .offset = std::vector<float>(value->size(), 0)},
-            .input = input};
-  if (op.kind == OpKind::mul) {
-    step.affine.factor = *value;
-  } else if (op.kind == OpKind::div) {
-    if (input == 1 || std::ranges::contains(*value, 0.0F)) return std::nullopt;
-    for (std::size_t c = 0; c < value->size(); ++c) step.affine.factor[c] = 1 / (*value)[c];
-  } else {
-    const bool minus = op.kind == OpKind::sub;
-    for (std::size_t c = 0; c < value->size(); ++c) {
-      step.affine.offset[c] = minus && input == 0 ? -(*value)[c] : (*value)[c];
-      if (minus && input == 1) step.affine.factor[c] = -1;
-    }
-  }
-  return step;
-}
 
 /// Index of the output channel of each weight.
 std::size_t channel_of(const Op& op, std::size_t index) {
@@ -139,6 +95,7 @@ class Fuser {
     if (layer == nullptr || !has_weights(layer->kind) || layer->activation != Activation::none || !layer->norm.empty())
       return false;
     scale_outputs(*layer, step->affine);
+    layer->activation = op.activation;
     merge(*layer, op);
     return true;
   }
@@ -147,7 +104,8 @@ class Fuser {
     Op& layer = graph_.ops[index];
     if (!has_weights(layer.kind) || !layer.norm.empty()) return false;
     const Op* before = sole_producer(layer.inputs[0]);
-    const auto step = before == nullptr ? std::nullopt : as_affine(graph_, *before);
+    const bool plain = before != nullptr && before->activation == Activation::none;
+    const auto step = plain ? as_affine(graph_, *before) : std::nullopt;
     if (!step) return false;
     const bool offset = std::ranges::any_of(step->affine.offset, [](float value) { return value != 0; });
     if (offset && layer.kind != OpKind::fully_connected && !ir::is_valid(layer.window)) return false;

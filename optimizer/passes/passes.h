@@ -12,6 +12,11 @@
 
 namespace wayside::optimizer::passes {
 
+/// Puts (x - mean) / deviation before everything that reads the only input, a picture: one number for each channel or
+/// for all; empty: 0 and 1. Errors: invalid_argument (another number of values, a deviation of 0, no picture).
+[[nodiscard]] base::Result<void> normalize_input(ir::Graph& graph, std::vector<float> mean,
+                                                 std::vector<float> deviation);
+
 /// Runs a graph without inputs; the passes do not know the interpreter.
 using Evaluate = std::function<std::vector<std::vector<float>>(const ir::Graph&)>;
 
@@ -33,6 +38,11 @@ std::size_t fold_pads(ir::Graph& graph);
 /// transposes after a concat go before it where they can vanish there. Returns the number of operators saved.
 std::size_t simplify_movement(ir::Graph& graph);
 
+/// What fuse() left of batch norms and the like (two operators, or constants that differ by channel) on a picture
+/// becomes a 1x1 depthwise convolution: a scale for each channel's weight, a 32-bit bias, one rounding. Returns how
+/// many.
+std::size_t affine_to_depthwise(ir::Graph& graph);
+
 /// All of the above until nothing changes.
 void simplify(ir::Graph& graph, const Evaluate& evaluate);
 
@@ -45,8 +55,14 @@ struct SplitHead {
 };
 [[nodiscard]] SplitHead split_head(const ir::Graph& graph);
 
-/// Puts the graph into forms that .tflite has: padding is SAME or VALID (else a pad of its own goes before), unused
-/// padding is dropped, softmax runs along the last axis. Errors: unsupported (names tensor and operator).
+/// INT8 has neither division nor roots: a / b becomes a * (r * r) with r = rsqrt(b) where b cannot be negative (a /
+/// sqrt(b): a * rsqrt(b)), a constant b its reciprocal, sqrt(x) x * rsqrt(x), a sum a mean times a number. What remains
+/// is refused by the writer. Returns how many were replaced.
+std::size_t replace_divisions(ir::Graph& graph);
+
+/// Puts the graph into forms that .tflite has: replace_divisions(), padding is SAME or VALID (else a pad of its own
+/// goes before), unused padding is dropped, softmax runs along the last axis. Errors: unsupported (names tensor and
+/// operator).
 base::Result<void> to_tflite_forms(ir::Graph& graph);
 
 }  // namespace wayside::optimizer::passes

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "optimizer/import/import_model.h"
+#include "optimizer/passes/passes.h"
 #include "optimizer/report/profile.h"
 #include "optimizer/tflite/writer.h"
 #include "ota/store/digest.h"
@@ -44,7 +45,8 @@ Figures figures_of(const Variant& variant) {
           .drop_points = 100 * (variant.float_score - variant.engine_score)};
 }
 
-bool better(const Variant& a, const Variant& b) {
+bool better(const Variant& a, const Variant& b, bool smallest = false) {
+  if (smallest && a.bytes != b.bytes) return a.bytes < b.bytes;
   return a.engine_score != b.engine_score ? a.engine_score > b.engine_score : a.bytes < b.bytes;
 }
 
@@ -90,7 +92,8 @@ Result<void> measure(const Work& work, const Quantized& quantized, const std::st
   report.variants.push_back(std::move(variant));
   const auto& added = report.variants.back();
   if (added.misses.empty() &&
-      (report.chosen < 0 || better(added, report.variants[static_cast<std::size_t>(report.chosen)])))
+      (report.chosen < 0 ||
+       better(added, report.variants[static_cast<std::size_t>(report.chosen)], work.options.mixed)))
     report.chosen = static_cast<int>(report.variants.size()) - 1;
   return {};
 }
@@ -137,15 +140,36 @@ Result<void> make_smaller(Work& work, Report& report) {
   return {};
 }
 
+/// Keeps what targets and profile may be made of.
+void keep(const Report& report, Quantized quantized, Kept& kept) {
+  const std::size_t last = report.variants.size() - 1;
+  const bool chosen = report.chosen == static_cast<int>(last);
+  if (last == 0 || chosen || (report.chosen < 0 && better(report.variants[last], report.variants[kept.variant])))
+    kept = {last, std::move(quantized)};
+}
+
+/// As many layers with four bits as the budget bears.
+Result<void> measure_mixed(const Work& work, double float_score, Report& report, Kept& kept) {
+  report.layers = layers_by_sensitivity(work.network, work.calibration);
+  const auto fits = [&](std::size_t count) -> Result<bool> {
+    PtqOptions chain;
+    const auto name = std::format("{}+int4-{}-of-{}-layers", name_of(chain), count, report.layers.size());
+    chain.int4_share = share_of(report.layers, count);
+    WAYSIDE_TRY(auto quantized, quantize_after_training(work.network, work.calibration, work.task.input_quantization(),
+                                                        chain, [&](double done) { return work.progress(name, done); }));
+    WAYSIDE_CHECK(measure(work, quantized, name, float_score, report));
+    keep(report, std::move(quantized), kept);
+    return report.variants.back().misses.empty();
+  };
+  WAYSIDE_TRY(const auto count, largest_that_fits(report.layers.size(), fits));
+  for (std::size_t i = 0; i < count.value_or(0); ++i) report.layers[i].bits = 4;
+  return {};
+}
+
 Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   if (!work.progress("float", 0)) return fail(Code::bad_state, "stopped");
   WAYSIDE_TRY(const double float_score, score_of(work, work.prepared.body));
-  const auto keep = [&](Quantized quantized) {
-    const std::size_t last = report.variants.size() - 1;
-    const bool chosen = report.chosen == static_cast<int>(last);
-    if (last == 0 || chosen || (report.chosen < 0 && better(report.variants[last], report.variants[kept.variant])))
-      kept = {last, std::move(quantized)};
-  };
+  if (work.options.mixed) return measure_mixed(work, float_score, report, kept);
   std::size_t best = 0;
   Quantized best_quantized;
   for (const auto& chain : work.options.chains) {
@@ -160,14 +184,14 @@ Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
       best = last;
       best_quantized = quantized;
     }
-    keep(std::move(quantized));
+    keep(report, std::move(quantized), kept);
     if (work.options.first_that_fits && report.chosen >= 0) return {};
   }
   if (!work.options.training || report.variants.empty()) return {};
   const auto name = std::format("{}+qat-{}", report.variants[best].name, work.options.training->steps);
   WAYSIDE_TRY(auto trained, train(work, std::move(best_quantized), report.model, name));
   WAYSIDE_CHECK(measure(work, trained, name, float_score, report));
-  keep(std::move(trained));
+  keep(report, std::move(trained), kept);
   return {};
 }
 
@@ -249,6 +273,7 @@ std::vector<PtqOptions> all_chains() {
 
 Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& progress) {
   WAYSIDE_TRY(auto graph, import_model(options.model));
+  WAYSIDE_CHECK(passes::normalize_input(graph, options.mean, options.deviation));
   TaskSpec fewer = options.task;
   fewer.limit = options.calibration_limit;
   WAYSIDE_TRY(const auto task, Task::create(options.task, graph));

@@ -25,9 +25,15 @@ struct OptimizeOptions {
   std::filesystem::path evaluation;   ///< labelled samples
   std::filesystem::path out;          ///< folder for NAME.CHAIN.tflite, NAME.md, NAME.json, NAME.svg
   TaskSpec task;
+  /// Of each channel of the input, in the network's order: its first step becomes (x - mean) / deviation, so that it
+  /// takes pictures as cameras give them (0..255). Empty: none; one number: for all channels.
+  std::vector<float> mean, deviation;
   std::size_t calibration_limit = 256;  ///< at most so many samples, evenly spaced
   std::vector<PtqOptions> chains;       ///< in this order, cheapest first
   Budget budget;
+  /// Instead of `chains`: gives as many layers four-bit weights as the budget bears, the least sensitive first; each
+  /// step is measured, and the smallest variant within the budget is chosen.
+  bool mixed = false;
   bool first_that_fits = false;  ///< stops at the first chain within the budget; else all are measured
   /// Quantisation-aware training of the most accurate chain on the calibration samples, the float network teaches; with
   /// first_that_fits only when no chain is within the budget. Goes on from OUT/NAME.CHAIN.checkpoint after a stop.

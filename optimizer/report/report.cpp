@@ -69,6 +69,12 @@ std::string panel(Points points, const std::string& metric, const std::string& a
 std::string appendix(const Report& report) {
   std::string out;
   for (const auto& sentence : report.bottlenecks) out += (out.empty() ? "\nBottlenecks:\n- " : "- ") + sentence + "\n";
+  if (!report.layers.empty())
+    out +=
+        "\nWeights by layer, the least sensitive first (SQNR of the outputs with this layer alone in four bits):\n\n"
+        "| layer | weights | SQNR dB | bits |\n|---|---|---|---|\n";
+  for (const auto& layer : report.layers)
+    out += std::format("| {} | {} | {:.1f} | {} |\n", layer.name, layer.weights, layer.four_bit_db, layer.bits);
   if (report.targets.empty()) return out;
   out += std::format("\nTargets, in `{}.targets`:\n\n| target | state | files |\n|---|---|---|\n", report.model);
   for (const auto& target : report.targets) {
@@ -153,6 +159,9 @@ std::string to_json(const Report& report) {
                                 {"least_sqnr_db", v.least_sqnr_db},
                                 {"least_sqnr_tensor", v.least_sqnr_tensor}});
   }
+  for (const auto& layer : report.layers)
+    json["layers"].push_back(
+        {{"name", layer.name}, {"weights", layer.weights}, {"four_bit_db", layer.four_bit_db}, {"bits", layer.bits}});
   for (const auto& target : report.targets)
     json["targets"].push_back({{"target", target.target}, {"state", target.state}, {"files", target.files}});
   return json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";

@@ -87,6 +87,18 @@ Result<Task> Task::create(const TaskSpec& spec, const ir::Graph& graph) {
   if (graph.inputs.size() != 1) return fail(Code::unsupported, "the model has several inputs; supported is one");
   task.input_ = graph.tensors[graph.inputs[0]].shape;
   if (spec.kind == TaskKind::classify) return task;
+  if (spec.kind == TaskKind::embedding) {
+    if (!task.takes_pictures() || graph.outputs.size() != 1)
+      return fail(Code::unsupported, "an embedding has a picture of 3 channels as input, and one output");
+    return task;
+  }
+  if (spec.kind == TaskKind::text) {
+    if (!task.takes_pictures() || graph.outputs.size() != 1)
+      return fail(Code::unsupported, "a text recogniser has a picture of 3 channels as input, and one output");
+    WAYSIDE_TRY(task.charset_, Charset::read(spec.charset));
+    WAYSIDE_TRY(task.layout_, text_layout(graph.tensors[graph.outputs[0]].shape, task.charset_->size()));
+    return task;
+  }
   if (task.input_.size() != 4 || task.input_[3] != 3 || graph.outputs.size() != 2)
     return fail(Code::unsupported, "an ssd has a picture of 3 channels as input, and the outputs loc and conf");
   WAYSIDE_TRY(task.priors_, read_npy(spec.priors));
@@ -150,10 +162,58 @@ Result<std::vector<TaskSample>> Task::load_classes(const std::filesystem::path& 
   return samples;
 }
 
+Result<std::vector<TaskSample>> Task::load_texts(const std::filesystem::path& path) const {
+  WAYSIDE_TRY(const auto folder,
+              load_folder({.folder = path, .classes = {}, .keep_width_px = 1 << 14, .limit = spec_.limit}));
+  std::vector<TaskSample> samples;
+  for (const auto& one : folder.samples) {
+    samples.push_back(from_picture(one.picture, {}));
+    auto text = charset_->encode(std::filesystem::path(one.name).stem().string());
+    if (!text) return std::unexpected(std::move(text.error().context((path / one.name).string())));
+    samples.back().text = std::move(*text);
+  }
+  return samples;
+}
+
+Result<std::vector<TaskSample>> Task::load_paired(const std::filesystem::path& path) const {
+  WAYSIDE_TRY(auto list, read_pairs(path));
+  std::vector<TaskSample> samples;
+  for (const auto& name : list.files) {
+    WAYSIDE_TRY(const auto picture, read_picture(path.parent_path() / name));
+    samples.push_back(from_picture(picture, {}));
+  }
+  if (!samples.empty()) samples[0].pairs = std::move(list.pairs);
+  return samples;
+}
+
+Result<double> Task::score_pairs(const Run& run, const std::vector<TaskSample>& samples) const {
+  if (samples.empty() || samples[0].pairs.empty())
+    return fail(Code::invalid_argument, "the evaluation has no pairs; give a .csv of FILE,FILE,1 and FILE,FILE,0");
+  std::vector<ir::Values> embeddings;
+  for (const auto& sample : samples) {
+    WAYSIDE_TRY(auto outputs, run(sample.input));
+    embeddings.push_back(std::move(outputs[0]));
+  }
+  const auto& pairs = samples[0].pairs;
+  const auto right = std::ranges::count_if(pairs, [&](const PicturePair& pair) {
+    return (cosine(embeddings[pair.a], embeddings[pair.b]) >= spec_.threshold) == pair.same;
+  });
+  return static_cast<double>(right) / static_cast<double>(pairs.size());
+}
+
+std::string Task::metric() const {
+  if (spec_.kind == TaskKind::embedding) return "pairs told right";
+  if (spec_.kind == TaskKind::text) return "exact texts";
+  return spec_.kind == TaskKind::classify ? "top-1" : "AP50";
+}
+
 Result<std::vector<TaskSample>> Task::load(const std::filesystem::path& path) const {
   std::vector<TaskSample> samples;
+  if (spec_.kind == TaskKind::embedding && path.extension() == ".csv") return load_paired(path);
   if (!takes_pictures() || path.extension() == ".csv") {
     WAYSIDE_TRY(samples, load_rows(path, ir::element_count(input_)));
+  } else if (spec_.kind == TaskKind::text && path.extension() != ".mjpeg") {
+    WAYSIDE_TRY(samples, load_texts(path));
   } else if (spec_.kind == TaskKind::classify && path.extension() != ".mjpeg") {
     WAYSIDE_TRY(samples, load_classes(path));
   } else if (path.extension() == ".mjpeg") {
@@ -194,12 +254,17 @@ std::vector<Detection> Task::decode_ssd(const std::vector<ir::Values>& outputs) 
 }
 
 Result<double> Task::score(const Run& run, const std::vector<TaskSample>& samples) const {
+  if (spec_.kind == TaskKind::embedding) return score_pairs(run, samples);
   std::vector<Judged> judged;
   std::size_t right = 0;
   for (const auto& sample : samples) {
     WAYSIDE_TRY(const auto outputs, run(sample.input));
     if (spec_.kind == TaskKind::ssd) {
       judged.push_back({.found = decode_ssd(outputs), .truth = sample.boxes});
+    } else if (spec_.kind == TaskKind::text) {
+      if (sample.text.empty())
+        return fail(Code::invalid_argument, "the evaluation pictures have no texts; name each after what it says");
+      right += read_text(outputs[0], layout_) == sample.text ? 1 : 0;
     } else {
       if (sample.label < 0)
         return fail(Code::invalid_argument,
@@ -208,7 +273,7 @@ Result<double> Task::score(const Run& run, const std::vector<TaskSample>& sample
       right += best == sample.label ? 1 : 0;
     }
   }
-  if (spec_.kind == TaskKind::classify) return static_cast<double>(right) / static_cast<double>(samples.size());
+  if (spec_.kind != TaskKind::ssd) return static_cast<double>(right) / static_cast<double>(samples.size());
   constexpr float kStatedScore = 0.4F;
   return mean_average_precision(evaluate(judged, 1, kStatedScore));
 }

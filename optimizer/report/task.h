@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,26 +14,35 @@
 #include "optimizer/detector/evaluate.h"
 #include "optimizer/ir/graph.h"
 #include "optimizer/ir/interpreter.h"
+#include "optimizer/report/pairs.h"
+#include "optimizer/report/text.h"
 
 namespace wayside::optimizer {
 
 /// classify: rows of a .csv file "number,..,label" (a first line without numbers is skipped); label:
 /// number of the right output; where the network takes a picture also a folder with a folder of pictures for each class
 /// (in the order of their names), or, without labels, of pictures, or an .mjpeg video. ssd: pictures with YOLO labels
-/// (or an .mjpeg video for calibration), outputs loc and conf over priors.
-enum class TaskKind : std::uint8_t { classify, ssd };
+/// (or an .mjpeg video for calibration), outputs loc and conf over priors. text: pictures whose names (to the last dot)
+/// are what they say, one output of scores for each step, read by CTC.
+/// embedding: pictures, or pairs of them (read_pairs(), the pictures beside the file); the output is compared by its
+/// cosine.
+enum class TaskKind : std::uint8_t { classify, ssd, text, embedding };
 
 struct TaskSpec {
   TaskKind kind = TaskKind::classify;
-  bool bgr = true;               ///< order of a picture's channels; values are 0..255
-  std::filesystem::path priors;  ///< ssd: .npy, float32 [1,2,4N]: corners in 0..1, then variances
-  std::size_t limit = 100'000;   ///< at most so many samples, evenly spaced
+  bool bgr = true;                ///< order of a picture's channels; values are 0..255
+  std::filesystem::path priors;   ///< ssd: .npy, float32 [1,2,4N]: corners in 0..1, then variances
+  std::filesystem::path charset;  ///< text: see Charset
+  double threshold = 0.5;         ///< embedding: from this cosine on two pictures show the same
+  std::size_t limit = 100'000;    ///< at most so many samples, evenly spaced
 };
 
 struct TaskSample {
   ir::Values input;
   std::vector<LabelBox> boxes;  ///< px of the network's input
   int label = -1;
+  std::vector<int> text{};           ///< classes of the charset
+  std::vector<PicturePair> pairs{};  ///< of the first sample: those of the whole set
 };
 
 class Task {
@@ -43,9 +53,10 @@ class Task {
   [[nodiscard]] base::Result<std::vector<TaskSample>> load(const std::filesystem::path& path) const;
 
   using Run = std::function<base::Result<std::vector<ir::Values>>(const ir::Values&)>;
-  /// 0..1: share of right answers, or AP50.
+  /// 0..1: share of right answers, AP50, share of texts without a mistake, or of pairs that
+  /// are told right.
   [[nodiscard]] base::Result<double> score(const Run& run, const std::vector<TaskSample>& samples) const;
-  [[nodiscard]] std::string metric() const { return spec_.kind == TaskKind::classify ? "top-1" : "AP50"; }
+  [[nodiscard]] std::string metric() const;
   /// Fixed for pictures (0..255 as they are); scale 0: from the calibration.
   [[nodiscard]] TensorQuantization input_quantization() const;
   /// Of a picture; 1 for rows.
@@ -54,6 +65,9 @@ class Task {
  private:
   [[nodiscard]] bool takes_pictures() const;
   [[nodiscard]] base::Result<std::vector<TaskSample>> load_classes(const std::filesystem::path& path) const;
+  [[nodiscard]] base::Result<std::vector<TaskSample>> load_texts(const std::filesystem::path& path) const;
+  [[nodiscard]] base::Result<std::vector<TaskSample>> load_paired(const std::filesystem::path& path) const;
+  [[nodiscard]] base::Result<double> score_pairs(const Run& run, const std::vector<TaskSample>& samples) const;
   [[nodiscard]] TaskSample from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const;
   [[nodiscard]] std::vector<Detection> decode_ssd(const std::vector<ir::Values>& outputs) const;
 
@@ -61,6 +75,8 @@ class Task {
   ir::Shape input_;
   std::vector<float> priors_;
   std::size_t loc_ = 0, conf_ = 1;
+  std::optional<Charset> charset_;
+  TextLayout layout_;
 };
 
 /// How far apart two sample sets lie: of the means of each channel and of the contrast (deviation of all values) of the

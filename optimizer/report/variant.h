@@ -12,6 +12,7 @@
 #include "optimizer/emit/targets.h"
 #include "optimizer/ir/graph.h"
 #include "optimizer/quantize/ptq.h"
+#include "optimizer/report/mixed.h"
 #include "optimizer/report/task.h"
 
 namespace wayside::optimizer {
@@ -56,7 +57,8 @@ struct Report {
   double untrained_score = 0, trained_score = 0;  ///< of the smaller network in float
   std::uint64_t shrunk_mac_count = 0;
   std::vector<Variant> variants;
-  int chosen = -1;  ///< index into variants; -1: none is within the budget
+  int chosen = -1;                       ///< index into variants; -1: none is within the budget
+  std::vector<LayerPrecision> layers{};  ///< of the search for mixed precision, the least sensitive first
   std::vector<emit::TargetStatus> targets{};
   std::vector<std::string> bottlenecks{};        ///< where a profile was asked for
   std::optional<std::uint64_t> training_seed{};  ///< of quantisation-aware training, where it was asked for

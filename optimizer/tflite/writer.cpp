@@ -57,10 +57,10 @@ std::optional<OperatorId> operator_id(const ir::Op& op) {
     case ir::OpKind::leaky_relu: return OperatorId{98, 2};
     case ir::OpKind::clip: return OperatorId{114, 2};  // QUANTIZE: what the output's range cannot hold saturates
     case ir::OpKind::hard_swish: return OperatorId{117, 1};
+    case ir::OpKind::sqrt: return op.alpha < 0 ? std::optional(OperatorId{76, 2}) : std::nullopt;  // RSQRT
     case ir::OpKind::div:
     case ir::OpKind::elu:
     case ir::OpKind::exp:
-    case ir::OpKind::sqrt:
     case ir::OpKind::abs:
     case ir::OpKind::sum: return std::nullopt;
   }

@@ -31,7 +31,7 @@ float applied(const Op& op, float x) {
     case OpKind::tanh: return std::tanh(x);
     case OpKind::hard_swish: return x * std::clamp(x + 3, 0.0F, 6.0F) / 6;
     case OpKind::exp: return std::exp(x);
-    case OpKind::sqrt: return std::sqrt(x);
+    case OpKind::sqrt: return op.alpha < 0 ? 1 / std::sqrt(x) : std::sqrt(x);
     case OpKind::abs: return std::abs(x);
     default: return x == 0 ? 0 : kUnknown;  // prelu, sum: only zero is sure
   }

@@ -115,7 +115,7 @@ TEST(TfliteImport, GivesWhatTfliteGives) {
     std::println("{}: {} cases, {} refused, {} of {} values within one step, largest difference {:.2f} steps", name,
                  one.cases, one.refused, one.near, one.values, one.largest_steps);
     EXPECT_GE(static_cast<double>(one.near), 0.99 * static_cast<double>(one.values)) << name;
-    EXPECT_TRUE(name == "transpose_conv" || name == "rsqrt" || one.cases > 0) << name;
+    EXPECT_TRUE(name == "transpose_conv" || one.cases > 0) << name;
     all.cases += one.cases;
     all.refused += one.refused;
   }

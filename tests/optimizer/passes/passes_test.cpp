@@ -222,5 +222,77 @@ TEST_F(Passes, WritesPaddingOut) {
   EXPECT_EQ(after.ops[1].axes, (std::vector{0, 0, 1, 0, 1, 0, 0, 0}));
 }
 
+TEST_F(Passes, MakesANormThatNoLayerTakesALayer) {
+  const auto in = assembler.input("in", {1, 5, 6, 3});
+  const auto relu = add({.kind = OpKind::relu, .inputs = {in}}, "relu");
+  const auto scaled = add({.kind = OpKind::mul, .inputs = {relu, constant({1, 1, 1, 3})}}, "scaled");
+  const auto moved = add({.kind = OpKind::add, .inputs = {scaled, constant({1, 1, 1, 3})}}, "moved");
+  const auto cut = add({.kind = OpKind::relu, .inputs = {moved}}, "cut");
+  assembler.output(add({.kind = OpKind::mul, .inputs = {cut, constant({1, 1, 1, 1})}}, "louder"));
+  const auto after = check([](ir::Graph& graph) {
+    passes::simplify(graph, [](const ir::Graph& constants) { return ir::Interpreter(constants).run({}); });
+  });
+  EXPECT_EQ(kinds(after), (std::vector{OpKind::relu, OpKind::depthwise_conv, OpKind::mul})) << "one number stays";
+  EXPECT_EQ(after.ops[1].activation, ir::Activation::relu);
+}
+
+TEST_F(Passes, MakesANumberForAllAndOneForEachChannelOneLayer) {
+  const auto in = assembler.input("in", {1, 5, 6, 3});
+  const auto scaled =
+      add({.kind = OpKind::div, .inputs = {in, assembler.constant("128", {1, 1, 1, 1}, {128})}}, "scaled");
+  assembler.output(add({.kind = OpKind::sub, .inputs = {scaled, constant({1, 1, 1, 3})}}, "moved"));
+  const auto after = check([](ir::Graph& graph) {
+    EXPECT_EQ(passes::affine_to_depthwise(graph), 1U);
+    while (passes::fuse(graph) > 0) {
+    }
+  });
+  EXPECT_EQ(kinds(after), std::vector{OpKind::depthwise_conv});
+}
+
+TEST_F(Passes, DividesByRoots) {
+  const auto in = assembler.input("in", {1, 5, 6, 3});
+  const auto square = add({.kind = OpKind::mul, .inputs = {in, in}}, "square");
+  const auto mean = add({.kind = OpKind::mean, .inputs = {square}, .axes = {1, 2, 3}}, "mean");
+  const auto normal = add({.kind = OpKind::div, .inputs = {in, mean}, .activation = ir::Activation::relu}, "normal");
+  const auto sum = add({.kind = OpKind::sum, .inputs = {square}, .axes = {3}}, "sum");
+  const auto length = add({.kind = OpKind::sqrt, .inputs = {sum}}, "length");
+  const auto unit = add({.kind = OpKind::div, .inputs = {normal, length}}, "unit");
+  assembler.output(add({.kind = OpKind::div, .inputs = {unit, constant({1, 1, 1, 3})}}, "out"));
+  const auto after = check([](ir::Graph& graph) { EXPECT_EQ(passes::replace_divisions(graph), 4U); });
+  for (const auto& op : after.ops) {
+    EXPECT_TRUE(op.kind == OpKind::mul || op.kind == OpKind::mean || (op.kind == OpKind::sqrt && op.alpha < 0))
+        << to_string(op.kind);
+  }
+}
+
+TEST_F(Passes, KeepsADivisionByWhatMayBeNegative) {
+  const auto in = assembler.input("in", {1, 2, 2, 3});
+  assembler.output(add({.kind = OpKind::div, .inputs = {constant({1, 1, 1, 3}), in}}, "out"));
+  ir::Graph graph = assembler.take();
+  EXPECT_EQ(passes::replace_divisions(graph), 0U);
+}
+
+TEST_F(Passes, KeepsARootThatIsAnAnswerToo) {
+  const auto in = assembler.input("in", {1, 2, 2, 3});
+  const auto square = add({.kind = OpKind::mul, .inputs = {in, in}}, "square");
+  const auto root = add({.kind = OpKind::sqrt, .inputs = {square}}, "root");
+  assembler.output(root);
+  assembler.output(add({.kind = OpKind::div, .inputs = {in, root}}, "sign"));
+  const auto after = check([](ir::Graph& graph) { EXPECT_EQ(passes::replace_divisions(graph), 2U); });
+  EXPECT_EQ(std::ranges::count(kinds(after), OpKind::sqrt), 2);
+  for (const auto& op : after.ops) EXPECT_LE(op.alpha, 0) << "reciprocal roots only";
+}
+
+TEST_F(Passes, TakesPicturesAsCamerasGiveThem) {
+  const auto in = assembler.input("in", {1, 2, 2, 3});
+  assembler.output(add({.kind = OpKind::relu, .inputs = {in}}, "relu"));
+  ir::Graph graph = assembler.take();
+  EXPECT_FALSE(passes::normalize_input(graph, {1, 2}, {})) << "three channels";
+  EXPECT_FALSE(passes::normalize_input(graph, {}, {0}));
+  ASSERT_TRUE(passes::normalize_input(graph, {100, 0, 10}, {2}));
+  const auto out = ir::Interpreter(graph).run({ir::Values(12, 110)})[0];
+  EXPECT_EQ((std::vector(out.begin(), out.begin() + 3)), (std::vector<float>{5, 55, 50}));
+}
+
 }  // namespace
 }  // namespace wayside::optimizer

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <format>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -73,6 +74,23 @@ TEST_F(Optimize, MeasuresAndReports) {
   ASSERT_TRUE(again);
   EXPECT_EQ(again->variants[0].engine_score, variant.engine_score);
   EXPECT_EQ(again->calibration_sha256, report->calibration_sha256);
+}
+
+TEST_F(Optimize, GivesFourBitsToAsManyLayersAsTheBudgetBears) {
+  options.mixed = true;
+  options.budget = *parse_budget("drop<2%");
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_GE(report->chosen, 0);
+  const auto& chosen = report->variants[static_cast<std::size_t>(report->chosen)];
+  for (const auto& variant : report->variants) {
+    if (!variant.misses.empty()) continue;
+    EXPECT_LE(chosen.bytes, variant.bytes) << "the smallest within the budget";
+  }
+  const auto four = std::ranges::count(report->layers, 4, &LayerPrecision::bits);
+  EXPECT_TRUE(chosen.name.contains(std::format("+int4-{}-of-{}-layers", four, report->layers.size()))) << chosen.name;
+  EXPECT_TRUE(to_markdown(*report).contains("Weights by layer"));
+  EXPECT_EQ(nlohmann::json::parse(to_json(*report))["layers"].size(), report->layers.size());
 }
 
 TEST_F(Optimize, TriesEveryChainForAnImpossibleBudget) {

@@ -88,6 +88,64 @@ TEST_F(Classes, WithoutLabelsCalibrateOnly) {
   EXPECT_TRUE(score.error().message.contains("have no labels")) << score.error().message;
 }
 
+TEST_F(Classes, TextsAreTheNamesOfTheirPictures) {
+  const auto symbols = folder / "symbols.txt";
+  std::ofstream(symbols) << "A\nB\n\u6d25\n-\n";
+  put("plates", "\u6d25BA.bmp", 10);
+  put("plates", "BB.bmp", 10);
+  ir::Assembler assembler;
+  const auto in = assembler.input("in", {1, 2, 2, 3});
+  const auto out = assembler.append({.kind = ir::OpKind::reshape, .inputs = {in}}, "out", {1, 4, 3});
+  ASSERT_TRUE(out);
+  assembler.output(*out);
+  const auto texts = Task::create({.kind = TaskKind::text, .bgr = false, .charset = symbols}, assembler.take());
+  ASSERT_TRUE(texts) << texts.error().message;
+  const auto samples = texts->load(folder / "plates");
+  ASSERT_TRUE(samples) << samples.error().message;
+  EXPECT_EQ((*samples)[0].text, (std::vector{1, 1})) << "sorted by name";
+  EXPECT_EQ((*samples)[1].text, (std::vector{2, 1, 0}));
+  // Steps: B, blank, B. Read as BB: the blank parts them.
+  const ir::Values scores{0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 0};
+  const auto score =
+      texts->score([&](const ir::Values&) -> base::Result<std::vector<ir::Values>> { return {{scores}}; }, *samples);
+  EXPECT_EQ(score, 0.5);
+  put("plates", "BX.bmp", 10);
+  const auto unknown = texts->load(folder / "plates");
+  ASSERT_FALSE(unknown);
+  EXPECT_TRUE(unknown.error().message.contains("BX.bmp")) << unknown.error().message;
+}
+
+TEST_F(Classes, EmbeddingsAreJudgedInPairs) {
+  put("faces", "dark.bmp", 10);
+  put("faces", "also.bmp", 20);
+  put("faces", "none.bmp", 0);
+  std::ofstream(folder / "faces/pairs.csv")
+      << "a,b,same\ndark.bmp,also.bmp,1\r\ndark.bmp,none.bmp,0\nalso.bmp,none.bmp,1\n";
+  ir::Assembler assembler;
+  assembler.output(assembler.input("in", {1, 2, 2, 3}));
+  const auto faces = Task::create({.kind = TaskKind::embedding, .bgr = false, .threshold = 0.9}, assembler.take());
+  ASSERT_TRUE(faces) << faces.error().message;
+  const auto same = [](const ir::Values& x) -> base::Result<std::vector<ir::Values>> { return {{x}}; };
+  const auto samples = faces->load(folder / "faces/pairs.csv");
+  ASSERT_TRUE(samples) << samples.error().message;
+  ASSERT_EQ(samples->size(), 3U) << "each picture once";
+  const auto score = faces->score(same, *samples);
+  ASSERT_TRUE(score);
+  EXPECT_DOUBLE_EQ(*score, 2.0 / 3) << "the third is told wrong";
+  const auto alone = faces->load(folder / "faces");
+  ASSERT_TRUE(alone);
+  EXPECT_FALSE(faces->score(same, *alone)) << "no pairs";
+  std::ofstream(folder / "faces/pairs.csv") << "dark.bmp,../none.bmp,0\n";
+  EXPECT_FALSE(faces->load(folder / "faces/pairs.csv"));
+}
+
+TEST(Text, RepeatedClassesCountOnce) {
+  const auto layout = text_layout({1, 5, 3}, 3);  // steps x classes
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(read_text({0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0}, *layout), (std::vector{1, 0, 0}));
+  EXPECT_FALSE(text_layout({1, 5, 4}, 3));
+}
+
 class Rows : public testing::Test {
  protected:
   void SetUp() override {
