@@ -181,7 +181,9 @@ TEST_P(OnnxWriterModels, OnnxRuntimeAgrees) {
       "({:.1f} dB)",
       GetParam().filename().string(), error, 100 * least, 100 * same.near, same.sqnr_db, 100 * wide.near, wide.sqnr_db);
   EXPECT_GE(same.sqnr_db, same.simulated_sqnr_db - 6) << "as near to float as the simulation is";
-  EXPECT_GE(wide.sqnr_db, wide.simulated_sqnr_db - 6);
+  // Symmetric scales are twice as coarse where nothing is negative, which alone costs 20 log 2 = 6.02 dB; the rest is
+  // chance.
+  EXPECT_GE(wide.sqnr_db, wide.simulated_sqnr_db - 8);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, OnnxWriterModels, testing::ValuesIn(onnx_models()),
