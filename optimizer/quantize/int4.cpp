@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 namespace wayside::optimizer {
 namespace {
@@ -53,7 +54,9 @@ void clip_for_int4(ir::Op& op) {
   }
 }
 
-std::vector<double> int4_sensitivity(const ir::Graph& graph, const std::vector<ir::Values>& samples) {
+std::vector<double> int4_sensitivity(const ir::Graph& graph, const std::vector<ir::Values>& all_samples) {
+  constexpr std::size_t kSamples = 4;
+  const auto samples = std::span(all_samples).first(std::min(kSamples, all_samples.size()));
   ir::Interpreter interpreter(graph);
   std::vector<std::vector<ir::Values>> exact;
   for (const auto& sample : samples) exact.push_back(interpreter.run({sample}));

@@ -104,13 +104,13 @@ void equalize_pair(const ir::Graph& graph, Op& first, Op& second) {
 }
 
 /// One per operator; empty: all int8.
-std::vector<WeightFormat> weight_formats(const ir::Graph& graph, const std::vector<ir::Values>& samples, double share) {
+std::vector<WeightFormat> weight_formats(const ir::Graph& graph, const std::vector<ir::Values>& samples,
+                                         const PtqOptions& options) {
+  const double share = options.int4_share;
   if (share <= 0) return {};
   if (share >= 1) return choose_int4(graph, std::vector<double>(graph.ops.size()), share);
-  constexpr std::size_t kSamples = 4;
-  const auto some = std::min(kSamples, samples.size());
-  return choose_int4(graph, int4_sensitivity(graph, {samples.begin(), samples.begin() + static_cast<long>(some)}),
-                     share);
+  if (!options.int4_decibels.empty()) return choose_int4(graph, options.int4_decibels, share);
+  return choose_int4(graph, int4_sensitivity(graph, samples), share);
 }
 
 /// Of the second pass over the samples.
@@ -228,7 +228,7 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
   }
   if (options.equalize) equalize_layers(graph);
   const ir::Graph exact = graph;
-  const auto formats = weight_formats(graph, samples, options.int4_share);
+  const auto formats = weight_formats(graph, samples, options);
   for (std::size_t i = 0; i < formats.size(); ++i) {
     if (formats[i] == WeightFormat::int4) clip_for_int4(graph.ops[i]);
   }

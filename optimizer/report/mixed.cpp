@@ -10,12 +10,9 @@
 namespace wayside::optimizer {
 
 std::vector<LayerPrecision> layers_by_sensitivity(const ir::Graph& network, const std::vector<ir::Values>& samples) {
-  constexpr std::size_t kSamples = 4;  // sensitivities differ by far more than samples do
   ir::Graph graph = network;
   equalize_layers(graph);
-  const std::vector<ir::Values> some(samples.begin(),
-                                     samples.begin() + static_cast<long>(std::min(kSamples, samples.size())));
-  const auto decibels = int4_sensitivity(graph, some);
+  const auto decibels = int4_sensitivity(graph, samples);
   std::vector<LayerPrecision> layers;
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
     const auto& op = graph.ops[i];

@@ -151,8 +151,9 @@ void keep(const Report& report, Quantized quantized, Kept& kept) {
 /// As many layers with four bits as the budget bears.
 Result<void> measure_mixed(const Work& work, double float_score, Report& report, Kept& kept) {
   report.layers = layers_by_sensitivity(work.network, work.calibration);
+  PtqOptions chain{.int4_decibels = std::vector<double>(work.network.ops.size())};
+  for (const auto& layer : report.layers) chain.int4_decibels[layer.op] = layer.four_bit_db;
   const auto fits = [&](std::size_t count) -> Result<bool> {
-    PtqOptions chain;
     const auto name = std::format("{}+int4-{}-of-{}-layers", name_of(chain), count, report.layers.size());
     chain.int4_share = share_of(report.layers, count);
     WAYSIDE_TRY(auto quantized, quantize_after_training(work.network, work.calibration, work.task.input_quantization(),

@@ -7,6 +7,7 @@
 #include <format>
 #include <string_view>
 
+#include "optimizer/data/lines.h"
 #include "optimizer/data/picture.h"
 
 namespace wayside::optimizer {
@@ -26,10 +27,7 @@ base::Result<PairList> read_pairs(const std::filesystem::path& path) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   PairList out;
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const auto end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string_view line = take_line(text);
     const auto first = line.find(','), second = line.find(',', first + 1);
     const auto answer = second == std::string_view::npos ? std::string_view() : line.substr(second + 1);
     if (number == 1 && answer != "0" && answer != "1") continue;

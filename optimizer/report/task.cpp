@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "optimizer/data/dataset.h"
+#include "optimizer/data/lines.h"
 #include "optimizer/data/mjpeg.h"
 #include "optimizer/data/picture.h"
 
@@ -60,9 +61,7 @@ Result<std::vector<TaskSample>> load_rows(const std::filesystem::path& path, std
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<TaskSample> samples;
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const auto end = text.find('\n');
-    const auto row = parse_row(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    const auto row = parse_row(take_line(text));
     if (row.empty() && number == 1) continue;
     if (row.size() != values + 1)
       return fail(Code::corrupt,
@@ -87,14 +86,12 @@ Result<Task> Task::create(const TaskSpec& spec, const ir::Graph& graph) {
   if (graph.inputs.size() != 1) return fail(Code::unsupported, "the model has several inputs; supported is one");
   task.input_ = graph.tensors[graph.inputs[0]].shape;
   if (spec.kind == TaskKind::classify) return task;
-  if (spec.kind == TaskKind::embedding) {
+  if (spec.kind != TaskKind::ssd) {
+    const bool is_text = spec.kind == TaskKind::text;
     if (!task.takes_pictures() || graph.outputs.size() != 1)
-      return fail(Code::unsupported, "an embedding has a picture of 3 channels as input, and one output");
-    return task;
-  }
-  if (spec.kind == TaskKind::text) {
-    if (!task.takes_pictures() || graph.outputs.size() != 1)
-      return fail(Code::unsupported, "a text recogniser has a picture of 3 channels as input, and one output");
+      return fail(Code::unsupported, std::format("{} has a picture of 3 channels as input, and one output",
+                                                 is_text ? "a text recogniser" : "an embedding"));
+    if (!is_text) return task;
     WAYSIDE_TRY(task.charset_, Charset::read(spec.charset));
     WAYSIDE_TRY(task.layout_, text_layout(graph.tensors[graph.outputs[0]].shape, task.charset_->size()));
     return task;

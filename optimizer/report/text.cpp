@@ -6,6 +6,7 @@
 #include <format>
 #include <utility>
 
+#include "optimizer/data/lines.h"
 #include "optimizer/data/picture.h"
 
 namespace wayside::optimizer {
@@ -19,10 +20,7 @@ Result<Charset> Charset::read(const std::filesystem::path& path) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   Charset charset;
   while (!text.empty()) {
-    const auto end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string_view line = take_line(text);
     if (line.empty() || std::ranges::contains(charset.symbols_, line))
       return fail(Code::corrupt, std::format("{}: line {} is empty or a symbol that was there already", path.string(),
                                              charset.symbols_.size() + 1));

@@ -46,6 +46,18 @@ class Optimize : public testing::Test {
     std::ofstream out(path);
     for (const auto& line : lines) out << line << '\n';
   }
+  /// Half of the work, then training without labels.
+  static ShrinkOptions half() {
+    return {.kept_mac_share = 0.5,
+            .sparsity = {},
+            .energy = {},
+            .latency = {},
+            .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
+  }
+  static void expect_half(const Report& report) {
+    EXPECT_NEAR(static_cast<double>(report.shrunk_mac_count), 0.5 * static_cast<double>(report.mac_count),
+                0.05 * static_cast<double>(report.mac_count));
+  }
   static bool go_on(const std::string& /*what*/, double /*done*/) { return true; }
 
   fs::path folder = fs::path(testing::TempDir()) / ("optimize." + std::to_string(::getpid()));
@@ -178,16 +190,11 @@ TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
 
 /// A network with half of the work, taught without labels, then quantised: the report has both losses.
 TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
-  options.shrink = ShrinkOptions{.kept_mac_share = 0.5,
-                                 .sparsity = {},
-                                 .energy = {},
-                                 .latency = {},
-                                 .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
+  options.shrink = half();
   const auto report = optimize(options, go_on);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->shrunk, "pruned-50+distilled-150");
-  EXPECT_NEAR(static_cast<double>(report->shrunk_mac_count), 0.5 * static_cast<double>(report->mac_count),
-              0.05 * static_cast<double>(report->mac_count));
+  expect_half(*report);
   EXPECT_GT(report->trained_score, report->untrained_score) << "training wins something back";
   ASSERT_EQ(report->variants.size(), 1U);
   const Variant& variant = report->variants[0];
@@ -234,18 +241,13 @@ TEST_F(Optimize, SparseWeightsStaySparse) {
 
 /// In rounds, by what the outputs would change: ends at the same size, better than all at once without training.
 TEST_F(Optimize, PrunesInRoundsByTaylorsImportance) {
-  options.shrink = ShrinkOptions{.kept_mac_share = 0.5,
-                                 .importance = Importance::taylor,
-                                 .rounds = 3,
-                                 .sparsity = {},
-                                 .energy = {},
-                                 .latency = {},
-                                 .training = {.steps = 150, .learning_rate = 2e-3, .scheme = {}}};
+  options.shrink = half();
+  options.shrink->importance = Importance::taylor;
+  options.shrink->rounds = 3;
   const auto report = optimize(options, go_on);
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->shrunk, "pruned-50-taylor-in-3+distilled-150");
-  EXPECT_NEAR(static_cast<double>(report->shrunk_mac_count), 0.5 * static_cast<double>(report->mac_count),
-              0.05 * static_cast<double>(report->mac_count));
+  expect_half(*report);
   EXPECT_GT(report->trained_score, 0.7);
 }
 
