@@ -15,10 +15,10 @@ std::int64_t extent(std::int32_t size, std::int32_t dilation) { return ((std::in
 
 }  // namespace
 
-Fold::Origin Fold::origin_of(std::int32_t tensor) const {
-  if (origins_[tensor]) return *origins_[tensor];
-  Origin itself{.tensor = tensor};
-  for (std::size_t byte = 0; byte < itself.table.size(); ++byte) itself.table[byte] = static_cast<std::uint8_t>(byte);
+LookupTable Fold::table_from_origin(std::int32_t tensor) const {
+  if (const auto* table = table_of(tensor)) return *table;
+  LookupTable itself;
+  for (std::size_t byte = 0; byte < itself.size(); ++byte) itself[byte] = static_cast<std::uint8_t>(byte);
   return itself;
 }
 
@@ -66,13 +66,17 @@ const Node& Fold::after(const Node& node, PreparedOp& prepared, const LookupTabl
     padded_.push_back({.tensor = out, .input = node.inputs[prepared.reads.front()], .padding = *prepared.padding});
   }
   if (!prepared.bytewise) return node;
-  const Origin first = origin_of(node.inputs[prepared.reads.front()]);
-  const Origin last = origin_of(node.inputs[prepared.reads.back()]);
-  if (first.tensor != last.tensor) return node;
-  Origin& origin = origins_[out].emplace(Origin{.tensor = first.tensor});
-  if (kept != nullptr) origin.table = *kept;
-  for (std::size_t byte = 0; kept == nullptr && byte < origin.table.size(); ++byte) {
-    origin.table[byte] = prepared.bytewise(first.table[byte], last.table[byte]);
+  const std::int32_t first = node.inputs[prepared.reads.front()], last = node.inputs[prepared.reads.back()];
+  const auto root = [this](std::int32_t tensor) { return origins_[tensor] ? origins_[tensor]->tensor : tensor; };
+  if (root(first) != root(last)) return node;
+  Origin& origin = origins_[out].emplace(Origin{.tensor = root(first)});
+  if (kept != nullptr) {
+    origin.table = *kept;
+  } else {
+    const LookupTable a = table_from_origin(first), b = table_from_origin(last);
+    for (std::size_t byte = 0; byte < origin.table.size(); ++byte) {
+      origin.table[byte] = prepared.bytewise(a[byte], b[byte]);
+    }
   }
   if (node.inputs.size() == 1 && node.inputs.front() == origin.tensor) return node;
   Node& copy = rewritten_.emplace_back(node);

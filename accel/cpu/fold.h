@@ -44,7 +44,8 @@ class Fold {
     std::int32_t input = -1;
     PicturePadding padding;
   };
-  [[nodiscard]] Origin origin_of(std::int32_t tensor) const;
+  /// table_of(), or the identity of a tensor that is its own origin.
+  [[nodiscard]] LookupTable table_from_origin(std::int32_t tensor) const;
   [[nodiscard]] bool window_takes(const Node& node, const Padded& padded) const;
 
   const Graph& graph_;

@@ -107,6 +107,8 @@ class CpuSession::Builder {
 };
 
 Result<void> CpuSession::Builder::prepare() {
+  pending_.reserve(graph_.nodes.size());
+  session_.operators_.reserve(graph_.nodes.size());
   for (const Node& node : graph_.nodes) {
     auto done = prepare_node(node);
     if (!done)
@@ -174,19 +176,19 @@ void CpuSession::Builder::note_to_keep(PackedNode node, const LookupTable* table
 
 void CpuSession::Builder::drop_unread() {
   std::vector<StepPlaces> steps;
+  steps.reserve(pending_.size());
   for (const PendingStep& step : pending_) steps.push_back(places_.places_of(step));
   const auto needed = needed_steps(steps, places_.places(graph_.outputs), graph_.tensors.size());
-  std::vector<PendingStep> kept;
-  for (std::size_t i = 0; i < pending_.size(); ++i) {
-    session_.operators_[pending_[i].number].runs = needed[i];
-    if (needed[i]) {
-      kept.push_back(std::move(pending_[i]));
-    } else if (sources_.to_keep != nullptr) {
-      const auto node = std::ranges::find(*sources_.to_keep, pending_[i].node->index, &PackedNode::index);
+  std::size_t next = 0;
+  std::erase_if(pending_, [&](const PendingStep& step) {
+    const bool runs = needed[next++];
+    session_.operators_[step.number].runs = runs;
+    if (!runs && sources_.to_keep != nullptr) {
+      const auto node = std::ranges::find(*sources_.to_keep, step.node->index, &PackedNode::index);
       if (node != sources_.to_keep->end()) node->conv.reset();  // it would borrow from what goes now
     }
-  }
-  pending_ = std::move(kept);
+    return !runs;
+  });
 }
 
 Result<CpuSession::AlignedBytes> CpuSession::Builder::allocate(std::size_t bytes, std::string_view what) {
