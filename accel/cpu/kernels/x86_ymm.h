@@ -47,6 +47,9 @@ inline const T* opaque(const T* pointer) {
   return pointer;
 }
 
+/// The compiler must have the value in a register here, and so keeps it in one through the loop before.
+[[gnu::always_inline]] inline void in_register(I& value) { asm("" : "+x"(value)); }
+
 /// While it lives, single precision is rounded towards minus infinity if `on`: the precise forms.
 class RoundDown {
  public:
@@ -65,7 +68,7 @@ class RoundDown {
 /// Sums of lanes [lane, lane + 8) of kCount pixels to scaled values, in place, in order; the zero point is in them only
 /// where kMode is floating. The constants are loaded once for all pixels.
 template <RequantMode kMode, int kCount>
-inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::size_t lane) {
+[[gnu::always_inline]] inline void scale_sums(I (&sums)[kCount], const RequantBlock* constants, std::size_t lane) {
   const RequantBlock& block = *opaque(constants);
   if constexpr (kMode == RequantMode::floating) {
     const __m256 scale = _mm256_loadu_ps(&block.scale[lane]);
@@ -142,7 +145,7 @@ struct StageVectors {
 };
 
 template <RequantMode kMode>
-inline I to_bytes(I words_a, I words_b, const StageVectors& stage) {
+[[gnu::always_inline]] inline I to_bytes(I words_a, I words_b, const StageVectors& stage) {
   if constexpr (kMode == RequantMode::precise_signed) {
     words_a = _mm256_srai_epi16(_mm256_adds_epi16(words_a, _mm256_set1_epi16(1)), 1);
     words_b = _mm256_srai_epi16(_mm256_adds_epi16(words_b, _mm256_set1_epi16(1)), 1);
@@ -155,26 +158,29 @@ inline I to_bytes(I words_a, I words_b, const StageVectors& stage) {
   return _mm256_xor_si256(_mm256_min_epi8(_mm256_max_epi8(bytes, stage.clamp_min), stage.clamp_max), stage.flip);
 }
 
-inline void store_some(std::uint8_t* to, __m128i bytes, std::size_t count) {
-  if (count >= kBlockLanes) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
-    return;
-  }
-  if (count == 8) {
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
-    return;
-  }
+/// Out of line, so that vectors stay in registers where there is no tail.
+[[gnu::noinline, maybe_unused]] void store_tail(std::uint8_t* to, __m128i bytes, std::size_t count) {
   alignas(16) std::uint8_t buffer[kBlockLanes];
   _mm_store_si128(reinterpret_cast<__m128i*>(buffer), bytes);
   for (std::size_t i = 0; i < count; ++i) to[i] = buffer[i];
 }
 
-inline void store_pair(std::uint8_t* a, std::uint8_t* b, I bytes, std::size_t count) {
+[[gnu::always_inline]] inline void store_some(std::uint8_t* to, __m128i bytes, std::size_t count) {
+  if (count >= kBlockLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+  } else if (count == 8) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+  } else {
+    store_tail(to, bytes, count);
+  }
+}
+
+[[gnu::always_inline]] inline void store_pair(std::uint8_t* a, std::uint8_t* b, I bytes, std::size_t count) {
   store_some(a, _mm256_castsi256_si128(bytes), count);
   store_some(b, _mm256_extracti128_si256(bytes, 1), count);
 }
 
-inline void store_wide(std::uint8_t* to, I bytes, std::size_t count) {
+[[gnu::always_inline]] inline void store_wide(std::uint8_t* to, I bytes, std::size_t count) {
   if (count >= 32) {
     store(to, bytes);
     return;
@@ -186,7 +192,7 @@ inline void store_wide(std::uint8_t* to, I bytes, std::size_t count) {
 /// kRows pixels of 16 channels: sums[0] holds channels {0-3, 8-11}, sums[1] {4-7, 12-15}. Pixels are `stride` bytes
 /// apart; the last of an odd number is packed with itself.
 template <RequantMode kMode, int kRows>
-inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
+[[gnu::always_inline]] inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
                         std::size_t stride, std::size_t count) {
   scale_sums<kMode, kRows>(sums[0], block, 0);
   scale_sums<kMode, kRows>(sums[1], block, 8);
@@ -201,7 +207,7 @@ inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block, const St
 
 /// The same for kRows pixels of 32 channels: {0-3, 16-19}, {4-7, 20-23}, {8-11, 24-27}, {12-15, 28-31}.
 template <RequantMode kMode, int kRows>
-inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
+[[gnu::always_inline]] inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
                         std::size_t stride, std::size_t count) {
   scale_sums<kMode, kRows>(sums[0], block, 0);
   scale_sums<kMode, kRows>(sums[1], block, 8);
@@ -218,7 +224,7 @@ inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const St
 
 /// The same for kRows pixels of 8 channels in natural order.
 template <RequantMode kMode, int kRows>
-inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
+[[gnu::always_inline]] inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
                         std::size_t stride, std::size_t count) {
   scale_sums<kMode, kRows>(sums[0], block, 0);
 #pragma GCC unroll 2
@@ -237,34 +243,22 @@ inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block, const St
   }
 }
 
-template <int kVectors, int kRows>
-inline void finish_tile_any(const GemmArgs& args, const StageVectors& stage, I (&sums)[kVectors][kRows],
-                            std::size_t row, std::size_t channel) {
-  const RequantBlock* block = args.requant + (channel / kBlockLanes);
-  std::uint8_t* out = args.out + (row * args.out_stride) + channel;
-  const std::size_t left = args.channel_count - channel;
-  switch (block->mode) {
-    case RequantMode::precise:
-      finish_tile<RequantMode::precise, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::precise_signed:
-      finish_tile<RequantMode::precise_signed, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::floating_signed:
-      finish_tile<RequantMode::floating_signed, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::floating:
-      finish_tile<RequantMode::floating, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::rectified:
-      finish_tile<RequantMode::rectified, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::symmetric:
-      finish_tile<RequantMode::symmetric, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::general:
-      finish_tile<RequantMode::general, kRows>(sums, block, stage, out, args.out_stride, left);
-      return;
+template <RequantMode kMode>
+struct Mode {
+  static constexpr RequantMode kValue = kMode;
+};
+
+/// body(Mode<mode>): code of its own for each form.
+template <class Body>
+[[gnu::always_inline]] inline void with_mode(RequantMode mode, const Body& body) {
+  switch (mode) {
+    case RequantMode::precise: return body(Mode<RequantMode::precise>{});
+    case RequantMode::precise_signed: return body(Mode<RequantMode::precise_signed>{});
+    case RequantMode::floating_signed: return body(Mode<RequantMode::floating_signed>{});
+    case RequantMode::floating: return body(Mode<RequantMode::floating>{});
+    case RequantMode::rectified: return body(Mode<RequantMode::rectified>{});
+    case RequantMode::symmetric: return body(Mode<RequantMode::symmetric>{});
+    case RequantMode::general: return body(Mode<RequantMode::general>{});
   }
 }
 
@@ -291,11 +285,17 @@ struct WeightsAhead {
   static constexpr std::uint32_t kGroupBytes = kBlockLanes * 4;
 };
 
-/// kRows pixels x kVectors * 8 channels.
-template <class Dot, int kVectors, int kRows>
-inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel,
-                      const std::byte* ahead, std::size_t ahead_step) {
-  const RequantBlock& block = args.requant[channel / kBlockLanes];
+[[gnu::noinline, maybe_unused]] void copy_tail(std::uint8_t* out, std::size_t stride, const std::uint8_t* rows,
+                                               std::size_t row_bytes, std::size_t row_count, std::size_t count) {
+  for (std::size_t row = 0; row < row_count; ++row) std::memcpy(out + (row * stride), rows + (row * row_bytes), count);
+}
+
+/// kRows pixels x kVectors * 8 channels, of which the last may lie behind the output's.
+template <class Dot, RequantMode kMode, int kVectors, int kRows>
+[[gnu::always_inline]] inline void gemm_tile(const GemmArgs& args, const StageVectors& stages, std::size_t row,
+                                             std::size_t channel, const std::byte* ahead, std::size_t ahead_step) {
+  const RequantBlock& block = *opaque(&args.requant[channel / kBlockLanes]);
+  const StageVectors& stage = *opaque(&stages);
   const std::size_t k_bytes = args.k_group_count * 4;
   const std::byte* weights = args.weights + (channel * k_bytes * args.segment_count);
   const std::uint8_t* rows[kRows];
@@ -341,7 +341,18 @@ inline void gemm_tile(const GemmArgs& args, const StageVectors& stage, std::size
   } else {
     multiply(Number<0>{});
   }
-  finish_tile_any<kVectors, kRows>(args, stage, sums, row, channel);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) in_register(sums[v][r]);
+  }
+  constexpr std::size_t kLanes = kVectors * 8;
+  const std::size_t left = args.channel_count - channel;
+  std::uint8_t* const out = args.out + (row * args.out_stride) + channel;
+  const bool whole = left >= kLanes;
+  std::uint8_t tail[kRows * kLanes];
+  finish_tile<kMode, kRows>(sums, &block, stage, whole ? out : tail, whole ? args.out_stride : kLanes, kLanes);
+  if (!whole) copy_tail(out, args.out_stride, tail, kLanes, kRows, left);
 }
 
 /// One pixel x 64 channels: enough independent sums to hide the dot product's latency where there is but one row.
@@ -372,20 +383,29 @@ inline void gemm_single(const GemmArgs& args, const StageVectors& stage, std::si
     }
   }
 #pragma GCC unroll 4
-  for (int b = 0; b < kBlocks; ++b) finish_tile_any<2, 1>(args, stage, sums[b], row, channel + (b * kBlockLanes));
+  for (int b = 0; b < kBlocks; ++b) {
+    const std::size_t first = channel + (b * kBlockLanes);
+    const RequantBlock* block = args.requant + (first / kBlockLanes);
+    with_mode(block->mode, [&](auto mode) __attribute__((always_inline)) {
+      finish_tile<mode.kValue, 1>(sums[b], block, stage, args.out + (row * args.out_stride) + first, 0, kBlockLanes);
+    });
+  }
 }
 
-/// A tile of `count` <= kRows rows.
-template <class Dot, int kVectors, int kRows>
-inline void gemm_tile_of(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t channel,
-                         std::size_t count, const WeightsAhead& ahead) {
+/// Tiles of `count` <= kRows rows each. One function for each size and form: with either chosen tile by tile, sums went
+/// through memory.
+template <class Dot, RequantMode kMode, int kVectors, int kRows>
+[[gnu::noinline]] void gemm_tiles(const GemmArgs& args, const StageVectors& stage, std::size_t row, std::size_t tiles,
+                                  std::size_t count, std::size_t channel, WeightsAhead& ahead) {
   if constexpr (kRows > 1) {
     if (count < static_cast<std::size_t>(kRows)) {
-      gemm_tile_of<Dot, kVectors, kRows - 1>(args, stage, row, channel, count, ahead);
+      gemm_tiles<Dot, kMode, kVectors, kRows - 1>(args, stage, row, tiles, count, channel, ahead);
       return;
     }
   }
-  gemm_tile<Dot, kVectors, kRows>(args, stage, row, channel, ahead.from, ahead.step_bytes);
+  for (; tiles > 0; --tiles, row += kRows, ahead.from += ahead.share_bytes) {
+    gemm_tile<Dot, kMode, kVectors, kRows>(args, stage, row, channel, ahead.from, ahead.step_bytes);
+  }
 }
 
 /// All rows of one block of channels. Rows are shared out evenly: 7 rows as 4 + 3, not 6 + 1, since few rows cannot
@@ -393,13 +413,13 @@ inline void gemm_tile_of(const GemmArgs& args, const StageVectors& stage, std::s
 template <class Dot, int kVectors, int kMaxRows>
 void gemm_column(const GemmArgs& args, const StageVectors& stage, std::size_t channel) {
   const std::size_t tiles = (args.row_count + kMaxRows - 1) / kMaxRows;
+  const std::size_t count = args.row_count / tiles, larger = args.row_count % tiles;
   WeightsAhead ahead(args, channel, tiles);
-  std::size_t row = 0;
-  for (std::size_t left = tiles; left > 0; --left, ahead.from += ahead.share_bytes) {
-    const std::size_t count = (args.row_count - row + left - 1) / left;
-    gemm_tile_of<Dot, kVectors, kMaxRows>(args, stage, row, channel, count, ahead);
-    row += count;
-  }
+  with_mode(args.requant[channel / kBlockLanes].mode, [&](auto mode) __attribute__((always_inline)) {
+    gemm_tiles<Dot, mode.kValue, kVectors, kMaxRows>(args, stage, 0, larger, count + 1, channel, ahead);
+    gemm_tiles<Dot, mode.kValue, kVectors, kMaxRows>(args, stage, larger * (count + 1), tiles - larger, count, channel,
+                                                     ahead);
+  });
 }
 
 template <class Dot>
