@@ -16,9 +16,16 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     rows[r] = args.rows[row + r];
-    const Z offset = _mm512_set1_epi32(args.row_offsets != nullptr ? args.row_offsets[row + r] : 0);
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm512_add_epi32(load_wide(block[v].bias.data()), offset);
+    for (int v = 0; v < kVectors; ++v) sums[v][r] = load_wide(block[v].bias.data());
+  }
+  if (args.row_offsets != nullptr) {
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const Z offset = _mm512_set1_epi32(args.row_offsets[row + r]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[v][r] = _mm512_add_epi32(sums[v][r], offset);
+    }
   }
   const std::size_t segments_end = args.segment_count * args.segment_step;
   std::size_t segment = 0;
@@ -68,27 +75,26 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
   }
 }
 
-/// Rows are shared out evenly among tiles of at most kMaxRows.
-template <int kVectors, int kMaxRows, int kRows = kMaxRows>
-inline void tile_rows(const GemmArgs& args, const WideStage& stage, std::size_t row, std::size_t channel,
-                      std::size_t count) {
+/// Tiles of `count` <= kRows rows each.
+template <int kVectors, int kRows>
+void tiles_wide(const GemmArgs& args, const WideStage& stage, std::size_t row, std::size_t tiles, std::size_t count,
+                std::size_t channel) {
   if constexpr (kRows > 1) {
     if (count < static_cast<std::size_t>(kRows)) {
-      tile_rows<kVectors, kMaxRows, kRows - 1>(args, stage, row, channel, count);
+      tiles_wide<kVectors, kRows - 1>(args, stage, row, tiles, count, channel);
       return;
     }
   }
-  tile_wide<kVectors, kRows>(args, stage, row, channel);
+  for (; tiles > 0; --tiles, row += kRows) tile_wide<kVectors, kRows>(args, stage, row, channel);
 }
 
+/// Rows are shared out evenly among tiles of at most kMaxRows.
 template <int kVectors, int kMaxRows>
 void column_of_tiles(const GemmArgs& args, const WideStage& stage, std::size_t channel) {
-  std::size_t row = 0;
-  for (std::size_t tiles = (args.row_count + kMaxRows - 1) / kMaxRows; tiles > 0; --tiles) {
-    const std::size_t count = (args.row_count - row + tiles - 1) / tiles;
-    tile_rows<kVectors, kMaxRows>(args, stage, row, channel, count);
-    row += count;
-  }
+  const std::size_t tiles = (args.row_count + kMaxRows - 1) / kMaxRows;
+  const std::size_t count = args.row_count / tiles, larger = args.row_count % tiles;
+  tiles_wide<kVectors, kMaxRows>(args, stage, 0, larger, count + 1, channel);
+  tiles_wide<kVectors, kMaxRows>(args, stage, larger * (count + 1), tiles - larger, count, channel);
 }
 
 void gemm_wide(const GemmArgs& args) {

@@ -163,7 +163,7 @@ struct Isa {
 #if defined(__x86_64__)
 [[nodiscard]] const Isa& avx2_isa();
 [[nodiscard]] const Isa& avx_vnni_isa();
-[[nodiscard]] const Isa& avx256_vnni_isa();
+[[nodiscard]] const Isa& avx256_vnni_isa();  ///< where WAYSIDE_STAND_INS is defined
 [[nodiscard]] const Isa& avx512_vnni_isa();
 /// Parts of avx512_vnni_isa() where the processor has VBMI too.
 void depthwise_vbmi(const DepthwiseArgs& args);

@@ -61,8 +61,10 @@ constexpr std::array kEntries{
 #if defined(__x86_64__)
     ConvEntry{Level::avx512_vnni, "gemm", gemm<avx512_vnni_isa>},
     ConvEntry{Level::avx512_vnni, "depthwise", depthwise<avx512_vnni_isa>},
+#if defined(WAYSIDE_STAND_INS)
     ConvEntry{Level::avx256_vnni, "gemm", gemm<avx256_vnni_isa>},
     ConvEntry{Level::avx256_vnni, "depthwise", depthwise<avx256_vnni_isa>},
+#endif
     ConvEntry{Level::avx_vnni, "gemm", gemm<avx_vnni_isa>},
     ConvEntry{Level::avx_vnni, "depthwise", depthwise<avx_vnni_isa>},
     ConvEntry{Level::avx2, "gemm", gemm<avx2_isa>},

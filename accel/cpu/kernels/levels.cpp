@@ -32,7 +32,9 @@ bool cpu_has(Level level) {
   switch (level) {
     case Level::avx2: return avx2;
     case Level::avx_vnni: return avx2 && __builtin_cpu_supports("avxvnni");
+#if defined(WAYSIDE_STAND_INS)
     case Level::avx256_vnni:
+#endif
     case Level::avx512_vnni:
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&

@@ -192,8 +192,9 @@ template <RequantMode kMode>
 /// kRows pixels of 16 channels: sums[0] holds channels {0-3, 8-11}, sums[1] {4-7, 12-15}. Pixels are `stride` bytes
 /// apart; the last of an odd number is packed with itself.
 template <RequantMode kMode, int kRows>
-[[gnu::always_inline]] inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
-                        std::size_t stride, std::size_t count) {
+[[gnu::always_inline]] inline void finish_tile(I (&sums)[2][kRows], const RequantBlock* block,
+                                               const StageVectors& stage, std::uint8_t* out, std::size_t stride,
+                                               std::size_t count) {
   scale_sums<kMode, kRows>(sums[0], block, 0);
   scale_sums<kMode, kRows>(sums[1], block, 8);
 #pragma GCC unroll 3
@@ -207,8 +208,9 @@ template <RequantMode kMode, int kRows>
 
 /// The same for kRows pixels of 32 channels: {0-3, 16-19}, {4-7, 20-23}, {8-11, 24-27}, {12-15, 28-31}.
 template <RequantMode kMode, int kRows>
-[[gnu::always_inline]] inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
-                        std::size_t stride, std::size_t count) {
+[[gnu::always_inline]] inline void finish_tile(I (&sums)[4][kRows], const RequantBlock* block,
+                                               const StageVectors& stage, std::uint8_t* out, std::size_t stride,
+                                               std::size_t count) {
   scale_sums<kMode, kRows>(sums[0], block, 0);
   scale_sums<kMode, kRows>(sums[1], block, 8);
   scale_sums<kMode, kRows>(sums[2], block + 1, 0);
@@ -224,8 +226,9 @@ template <RequantMode kMode, int kRows>
 
 /// The same for kRows pixels of 8 channels in natural order.
 template <RequantMode kMode, int kRows>
-[[gnu::always_inline]] inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
-                        std::size_t stride, std::size_t count) {
+[[gnu::always_inline]] inline void finish_tile(I (&sums)[1][kRows], const RequantBlock* block,
+                                               const StageVectors& stage, std::uint8_t* out, std::size_t stride,
+                                               std::size_t count) {
   scale_sums<kMode, kRows>(sums[0], block, 0);
 #pragma GCC unroll 2
   for (int row = 0; row < kRows; row += 4) {

@@ -14,9 +14,9 @@ namespace {
 enum class Part : std::uint8_t { whole, low_half, high_half };
 
 /// Sums wait for this many pixels before they are requantised: one pixel's long chain of dependent instructions would
-/// fill the window of the processor and keep it from the next column (Zen 4, AVX-VNNI code, 112x112x32: 126 to 85 us;
-/// with 512 bits it lost).
-inline constexpr std::size_t kHeldPixels = 8;
+/// fill the window of the processor and keep it from the next column (Zen 4, AVX-VNNI code, 112x112x32: 126 to 85 us
+/// with 8; 16 are 1 to 3 % faster; with 512 bits it lost).
+inline constexpr std::size_t kHeldPixels = 16;
 
 template <class Dot>
 inline constexpr int kGroupsOf3 = (3 + static_cast<int>(Dot::kSlots) - 1) / static_cast<int>(Dot::kSlots);
@@ -32,26 +32,6 @@ template <int kGroups>
 struct Column {
   I groups[kGroups][2];
 };
-
-/// Two rows of 16 channels of a block of 32: {0-3, 16-19}, {4-7, 20-23} go to bytes 0-7 and 16-23 of the block.
-template <RequantMode kMode, int kRows>
-inline void finish_half(I (&sums)[2][kRows], const RequantBlock* block, const StageVectors& stage, std::uint8_t* out,
-                        std::size_t stride, std::size_t count) {
-  scale_sums<kMode, kRows>(sums[0], block, 0);
-  scale_sums<kMode, kRows>(sums[1], block, 8);
-  const I bytes = to_bytes<kMode>(_mm256_packs_epi32(sums[0][0], sums[1][0]),
-                                  _mm256_packs_epi32(sums[0][kRows - 1], sums[1][kRows - 1]), stage);
-  const __m128i low = _mm256_castsi256_si128(bytes);
-  const __m128i high = _mm256_extracti128_si256(bytes, 1);
-  const std::size_t low_count = count < 8 ? count : 8;
-  const std::size_t high_count = count <= 16 ? 0 : (count < 24 ? count - 16 : 8);
-  store_some(out, low, low_count);
-  store_some(out + 16, high, high_count);
-  if constexpr (kRows == 2) {
-    store_some(out + stride, _mm_unpackhi_epi64(low, low), low_count);
-    store_some(out + stride + 16, _mm_unpackhi_epi64(high, high), high_count);
-  }
-}
 
 /// Column x of four rows of a picture, for those that lie outside it or too near to the end of readable memory.
 [[gnu::noinline]] void copy_column(const DepthwiseArgs& args, std::size_t channel, std::size_t x,
@@ -89,110 +69,135 @@ template <class Dot, int kVectors, int kSets>
   return from;
 }
 
-/// `weights` and `block` are those of the part. Each column is added to the pixel that it completes, the one after it
-/// and (stride 1) the one after that: `second` lacks this column, `first` this and the next.
-template <class Dot, RequantMode kMode, Part kPart, int kSets, int kStride, int kVariants>
-void rolling_rows(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot, const std::byte* weights,
-                  const RequantBlock* block, std::size_t channel) {
-  constexpr int kVectors = kPart == Part::whole ? 2 : 4;
-  constexpr std::size_t kSkip = kPart == Part::high_half ? 8 : 0;
-  alignas(32) std::uint8_t copy[4][32];
-  const std::size_t whole = whole_columns<Dot, kVectors * 8>(args, channel);
-  const std::size_t pad_left = args.pad_left;
-  const std::uint8_t *row0 = args.rows[0] + channel, *row1 = args.rows[1] + channel, *row2 = args.rows[2] + channel,
-                     *row3 = args.rows[3] + channel;
-  const std::size_t count = args.channel_count - channel - kSkip;
-  const std::size_t out_step = args.channel_count;
-  std::uint8_t* out = args.out_rows[0] + channel + kSkip;
-  const std::size_t next_row = kVariants == 2 ? static_cast<std::size_t>(args.out_rows[1] - args.out_rows[0]) : 0;
-  const auto column_at = [&](std::size_t index) __attribute__((always_inline)) {
-    const std::size_t x = index - pad_left;  // wraps around left of the picture
+/// Where a block of channels is: what all its columns have in common.
+template <class Dot, int kVectors>
+struct RollingSource {
+  const DepthwiseArgs& args;
+  const Dot& dot;
+  const std::uint8_t* rows[4];
+  std::size_t channel, whole;
+
+  RollingSource(const DepthwiseArgs& from, const Dot& with, std::size_t at)
+      : args(from),
+        dot(with),
+        rows{from.rows[0] + at, from.rows[1] + at, from.rows[2] + at, from.rows[3] + at},
+        channel(at),
+        whole(whole_columns<Dot, kVectors * 8>(from, at)) {}
+
+  /// Column `index` of the padded picture.
+  template <Part kPart>
+  [[gnu::always_inline]] Column<kGroupsOf3<Dot>> column(std::size_t index) const {
+    const std::size_t x = index - args.pad_left;  // wraps around left of the picture
     if (x < whole) [[likely]] {
-      const std::size_t offset = x * out_step;
-      return dot.template column<kPart>(row0 + offset, row1 + offset, row2 + offset, row3 + offset);
+      const std::size_t offset = x * args.channel_count;
+      return dot.template column<kPart>(rows[0] + offset, rows[1] + offset, rows[2] + offset, rows[3] + offset);
     }
+    alignas(32) std::uint8_t copy[4][32];
     copy_column(args, channel, x, copy);
     return dot.template column<kPart>(copy[0], copy[1], copy[2], copy[3]);
-  };
+  }
+};
+
+/// What pixels that are not complete have so far: `second` lacks one column, `first` two.
+template <int kVariants>
+struct Unfinished {
+  I first[2][kVariants] = {}, second[2][kVariants] = {};
+};
+
+/// Sums of the next `count` pixels from column `index` on, 16 channels of kHeldVectors * 8. Each column is added to the
+/// pixel that it completes, the one after it and (stride 1) the one after that. `weights` and `block` are the part's.
+template <class Dot, Part kPart, int kSets, int kStride, int kVariants, int kHeldVectors>
+[[gnu::always_inline]] inline void roll(const RollingSource<Dot, kPart == Part::whole ? 2 : 4>& source,
+                                        const std::byte* weights, const RequantBlock* block, std::size_t index,
+                                        std::size_t count, Unfinished<kVariants>& state,
+                                        I (*held)[kHeldVectors][kVariants]) {
+  constexpr int kVectors = kPart == Part::whole ? 2 : 4;
+  constexpr int kFirstHeld = kPart == Part::high_half ? 2 : 0;
+  Unfinished<kVariants> now = state;
   const auto tap = [&](I from, const Column<kGroupsOf3<Dot>>& column, int variant, int number, int v)
                        __attribute__((always_inline)) {
                          return add_tap<Dot, kVectors, kSets>(from, column, weights, variant, number, v);
                        };
-  I first[2][kVariants] = {}, second[2][kVariants] = {}, done[2][kVariants], held[kHeldPixels][2][kVariants];
-  std::size_t held_count = 0;
-  const std::size_t columns = (args.out_w - 1) * kStride + 3;
-  // A column in two steps for stride 2: an odd one, then the even one that completes a pixel.
-  for (std::size_t index = 0; index < columns; ++index) {
-    if (kStride == 2 && index > 0) {
-      const auto odd = column_at(index++);
-#pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) {
-#pragma GCC unroll 2
-        for (int variant = 0; variant < kVariants; ++variant) {
-          second[v][variant] = tap(first[v][variant], odd, variant, 1, v);
-        }
-      }
-    }
-    const auto column = column_at(index);
+  const auto add_column = [&](std::size_t at, I(*done)[kVariants]) __attribute__((always_inline)) {
+    const auto column = source.template column<kPart>(at);
 #pragma GCC unroll 2
     for (int v = 0; v < 2; ++v) {
 #pragma GCC unroll 2
       for (int variant = 0; variant < kVariants; ++variant) {
-        done[v][variant] = tap(second[v][variant], column, variant, 2, v);
-        if constexpr (kStride == 1) second[v][variant] = tap(first[v][variant], column, variant, 1, v);
-        first[v][variant] = tap(load(&block->bias[v * 8]), column, variant, 0, v);
+        if (done != nullptr) store(&done[v][variant], tap(now.second[v][variant], column, variant, 2, v));
+        if constexpr (kStride == 1) now.second[v][variant] = tap(now.first[v][variant], column, variant, 1, v);
+        now.first[v][variant] = tap(load(&block->bias[v * 8]), column, variant, 0, v);
       }
     }
-    if (index < 2) continue;
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-#pragma GCC unroll 2
-      for (int variant = 0; variant < kVariants; ++variant) store(&held[held_count][v][variant], done[v][variant]);
-    }
-    if (++held_count < kHeldPixels && index + 1 < columns) continue;
-    for (std::size_t i = 0; i < held_count; ++i, out += out_step) {
-      I sums[2][kVariants];
+  };
+  if (index == 0) {  // the columns before the first that completes a pixel
+    add_column(index++, nullptr);
+    if constexpr (kStride == 1) add_column(index++, nullptr);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if constexpr (kStride == 2) {
+      const auto odd = source.template column<kPart>(index++);
 #pragma GCC unroll 2
       for (int v = 0; v < 2; ++v) {
 #pragma GCC unroll 2
-        for (int variant = 0; variant < kVariants; ++variant) sums[v][variant] = load(&held[i][v][variant]);
-      }
-      if constexpr (kPart == Part::whole) {
-        finish_tile<kMode, kVariants>(sums, block, stage, out, next_row, count);
-      } else {
-        finish_half<kMode, kVariants>(sums, block, stage, out, next_row, count);
+        for (int variant = 0; variant < kVariants; ++variant) {
+          now.second[v][variant] = tap(now.first[v][variant], odd, variant, 1, v);
+        }
       }
     }
-    held_count = 0;
+    add_column(index++, held[i] + kFirstHeld);
   }
+  state = now;
 }
 
-template <class Dot, RequantMode kMode, Part kPart, int kSets>
-inline void rolling_rows_of(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot,
-                            const std::byte* weights, const RequantBlock* block, std::size_t channel) {
-  const bool two = args.variant_count == 2;
-  if (args.stride_w == 1) {
-    if (two) {
-      rolling_rows<Dot, kMode, kPart, kSets, 1, 2>(args, stage, dot, weights, block, channel);
+/// The output rows of a block of kVectors * 8 channels, some pixels at a time: their sums, then their bytes.
+template <class Dot, RequantMode kMode, int kVectors, int kSets, int kStride, int kVariants>
+void rolling_rows(const DepthwiseArgs& args, const StageVectors& stages, const Dot& dot, const std::byte* weights,
+                  const RequantBlock* block, std::size_t channel) {
+  const RollingSource<Dot, kVectors> source(args, dot, channel);
+  const std::size_t out_step = args.channel_count, count = args.channel_count - channel;
+  std::uint8_t* out = args.out_rows[0] + channel;
+  const std::size_t next_row = kVariants == 2 ? static_cast<std::size_t>(args.out_rows[1] - args.out_rows[0]) : 0;
+  I held[kHeldPixels][kVectors][kVariants];
+  Unfinished<kVariants> low, high;
+  std::size_t index = 0;
+  for (std::size_t x = 0; x < args.out_w; x += kHeldPixels) {
+    const std::size_t pixels = args.out_w - x < kHeldPixels ? args.out_w - x : kHeldPixels;
+    if constexpr (kVectors == 2) {
+      roll<Dot, Part::whole, kSets, kStride, kVariants>(source, weights, block, index, pixels, low, held);
     } else {
-      rolling_rows<Dot, kMode, kPart, kSets, 1, 1>(args, stage, dot, weights, block, channel);
+      // The second half's channels are 8 to 15 and 24 to 31 of the block.
+      roll<Dot, Part::low_half, kSets, kStride, kVariants>(source, weights, block, index, pixels, low, held);
+      roll<Dot, Part::high_half, kSets, kStride, kVariants>(source, weights + 64, block + 1, index, pixels, high, held);
     }
-  } else if (two) {
-    rolling_rows<Dot, kMode, kPart, kSets, 2, 2>(args, stage, dot, weights, block, channel);
-  } else {
-    rolling_rows<Dot, kMode, kPart, kSets, 2, 1>(args, stage, dot, weights, block, channel);
+    index += (index == 0 ? 3 - kStride : 0) + (pixels * kStride);
+    const StageVectors& stage = *opaque(&stages);
+    for (std::size_t i = 0; i < pixels; ++i, out += out_step) {
+      I sums[kVectors][kVariants];
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 2
+        for (int variant = 0; variant < kVariants; ++variant) sums[v][variant] = load(&held[i][v][variant]);
+      }
+      finish_tile<kMode, kVariants>(sums, block, stage, out, next_row, count);
+    }
   }
 }
 
 template <class Dot, RequantMode kMode, int kVectors, int kSets>
 inline void rolling_block_of(const DepthwiseArgs& args, const StageVectors& stage, const Dot& dot,
                              const std::byte* weights, const RequantBlock* block, std::size_t channel) {
-  if constexpr (kVectors == 2) {
-    rolling_rows_of<Dot, kMode, Part::whole, kSets>(args, stage, dot, weights, block, channel);
+  const bool two = args.variant_count == 2;
+  if (args.stride_w == 1) {
+    if (two) {
+      rolling_rows<Dot, kMode, kVectors, kSets, 1, 2>(args, stage, dot, weights, block, channel);
+    } else {
+      rolling_rows<Dot, kMode, kVectors, kSets, 1, 1>(args, stage, dot, weights, block, channel);
+    }
+  } else if (two) {
+    rolling_rows<Dot, kMode, kVectors, kSets, 2, 2>(args, stage, dot, weights, block, channel);
   } else {
-    // The second half's channels are 8 to 15 and 24 to 31 of the block.
-    rolling_rows_of<Dot, kMode, Part::low_half, kSets>(args, stage, dot, weights, block, channel);
-    rolling_rows_of<Dot, kMode, Part::high_half, kSets>(args, stage, dot, weights + 64, block + 1, channel);
+    rolling_rows<Dot, kMode, kVectors, kSets, 2, 1>(args, stage, dot, weights, block, channel);
   }
 }
 

@@ -48,7 +48,9 @@ std::vector<const Isa*> supported_isas() {
 #if defined(__x86_64__)
   if (level_supported(Level::avx2)) isas.push_back(&avx2_isa());
   if (level_supported(Level::avx_vnni)) isas.push_back(&avx_vnni_isa());
+#if defined(WAYSIDE_STAND_INS)
   if (level_supported(Level::avx256_vnni)) isas.push_back(&avx256_vnni_isa());
+#endif
   if (level_supported(Level::avx512_vnni)) isas.push_back(&avx512_vnni_isa());
 #endif
   return isas;
