@@ -2,19 +2,23 @@
 """Update bundles made from the bundle of a built image: another version, with or without a fault, signed anew; and sticks with them."""
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from image import bundle, definition
 
+
+# Of each boot loader: the file on the boot partition that names the system's version and root hash.
+NAMED_IN = {"grub": "slot.cfg", "tryboot": "cmdline.txt"}
+
+
 def _other_hash(text):
-    start = text.index('verity="')
-    fields = text[start:].split('"')[1].split(":")
-    return text.replace(fields[2], hashlib.sha256(fields[2].encode()).hexdigest())
+    return re.sub(r"(verity=\W?\d+:\d+:)([0-9a-f]{64})", lambda found: found[1] + hashlib.sha256(found[2].encode()).hexdigest(), text)
 
 
-# What makes a system bad: an edit of slot.cfg, which GRUB reads.
+# What makes a system bad: an edit of that file.
 FAULTS = {
     "none": lambda text: text,
     # The root hash of another root file system: dm-verity refuses the first block.
@@ -24,23 +28,28 @@ FAULTS = {
 }
 
 
+def _edit(boot, work, name, change):
+    """Changes a text on the boot partition, and its sum where GRUB checks sums."""
+    before = subprocess.run(["mtype", "-i", boot, f"::{name}"], check=True, capture_output=True, text=True).stdout
+    after = change(before)
+    (work / name).write_text(after)
+    subprocess.run(["mcopy", "-D", "o", "-i", boot, work / name, f"::{name}"], check=True)
+    if name == NAMED_IN["grub"]:
+        digest = hashlib.sha256(after.encode()).hexdigest()
+        _edit(boot, work, "sums", lambda sums: re.sub(rf"^.*(  /{name})$", rf"{digest}\1", sums, flags=re.MULTILINE))
+
+
 def make(board, source, keys, folder, version, fault="none"):
     """A bundle of `version` from the bundle `source`; returns its path."""
-    work = folder / f"make-{version}"
+    work, definition_of_board = folder / f"make-{version}", definition.load(board)
     if work.exists():
         shutil.rmtree(work)
     # A bundle in verity format begins with a squashfs.
     subprocess.run(["unsquashfs", "-quiet", "-no-progress", "-d", work, source], check=True, stdout=subprocess.DEVNULL)
-    text = subprocess.run(["mtype", "-i", work / "boot.img", "::slot.cfg"], check=True, capture_output=True, text=True).stdout
-    lines = [f'set version="{version}"' if line.startswith("set version=") else line for line in FAULTS[fault](text).splitlines()]
-    (work / "slot.cfg").write_text("\n".join(lines) + "\n")
-    sums = subprocess.run(["mtype", "-i", work / "boot.img", "::sums"], check=True, capture_output=True, text=True).stdout.splitlines()
-    digest = hashlib.sha256((work / "slot.cfg").read_bytes()).hexdigest()
-    (work / "sums").write_text("".join((f"{digest}  /slot.cfg" if line.endswith("/slot.cfg") else line) + "\n" for line in sums))
-    for name in ("slot.cfg", "sums"):
-        subprocess.run(["mcopy", "-D", "o", "-i", work / "boot.img", work / name, f"::{name}"], check=True)
+    _edit(work / "boot.img", work, NAMED_IN[definition_of_board.loader["kind"]],
+          lambda text: re.sub(r'(version="?)[^"\s]*', rf"\g<1>{version}", FAULTS[fault](text)))
     target = folder / f"{version}.raucb"
-    bundle.make(definition.load(board), version, Path(keys), work, target)
+    bundle.make(definition_of_board, version, Path(keys), work, target)
     shutil.rmtree(work)
     return target
 

@@ -13,32 +13,6 @@ import time
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
-# A disk of a board that has a device tree, on a machine that is not the board: UEFI stands for U-Boot, and slot A gets the device tree of
-# the machine in place of the board's. Everything behind the first loader is as on the board.
-def with_devicetree(cpu):
-    return {
-        "program": "qemu-system-aarch64", "machine": ["-machine", "virt", "-cpu", cpu, "-device", "i6300esb"],
-        "firmware": ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-        "kernel": "mitigations=off console=ttyAMA0", "devicetree": "board.dtb",
-    }
-
-
-# How each board is emulated. The loopback of this host is 10.0.2.2 for the board (QEMU's user-mode network).
-BOARDS = {
-    "core-i5": {
-        "program": "qemu-system-x86_64", "machine": ["-machine", "q35", "-cpu", "max"],
-        "firmware": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-        # An emulated clock beside others on two cores is no clock that the kernel would accept.
-        "kernel": "no_timer_check mitigations=off",
-    },
-    "arm64-generic": {
-        "program": "qemu-system-aarch64", "machine": ["-machine", "virt", "-cpu", "cortex-a76", "-device", "i6300esb"],
-        "firmware": ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-        "kernel": "mitigations=off",
-    },
-    "rock5-itx": with_devicetree("cortex-a76"),
-    "jetson-nano-mainline": with_devicetree("cortex-a57"),
-}
 SETTINGS = """version: 1
 device: {{id: board-1, name: Emulated board}}
 mqtt: {{host: 10.0.2.2, port: {port}}}
@@ -198,41 +172,60 @@ class Machine:
     """QEMU with a disk; started again by start() after kill(), as after a power cut."""
 
     def __init__(self, board, disk, folder):
-        self.board, self.disk, self.folder = BOARDS[board], disk, folder
+        """`board`: an entry of boards.BOARDS."""
+        self.board, self.disk, self.folder = board, disk, folder
         self.serial = folder / "serial.log"
         self.process = None
         self.powered_at = 0.0
-        code, variables = self.board["firmware"]
-        self.code, self.variables = code, folder / "efi-variables"
-        shutil.copyfile(variables, self.variables)
-        disk.set_boot_variables(folder, EXTRA=f"{self.board['kernel']} {os.environ.get('WAYSIDE_IMAGE_KERNEL', '')}".strip())
+        self.prepare()
 
+    def prepare(self):
+        """Firmware's variables, the kernel's further words, the device tree."""
+        code, variables = self.board["firmware"]
+        self.code, self.variables = code, self.folder / "efi-variables"
+        shutil.copyfile(variables, self.variables)
+        self.disk.set_boot_variables(self.folder, EXTRA=self.extra_words())
         if "devicetree" in self.board:
             self.own_devicetree(self.board["devicetree"])
 
+    def extra_words(self):
+        """Words of the kernel's command line that only an emulated board needs."""
+        return f"{self.board['kernel']} {os.environ.get('WAYSIDE_IMAGE_KERNEL', '')}".strip()
+
+    def devicetree(self, file):
+        """Writes QEMU's device tree of this machine."""
+        subprocess.run([f"{word},dumpdtb={file}" if word == "virt" else word for word in self.command()], check=True, capture_output=True)
+        return file
+
     def own_devicetree(self, name):
         """The device tree of the emulated machine under the name of the board's in slot A, with its sum."""
-        file = self.folder / name
-        command = [f"{word},dumpdtb={file}" if word == "virt" else word for word in self.command()]
-        subprocess.run(command, check=True, capture_output=True)
+        file = self.devicetree(self.folder / name)
         self.disk.put_file("boot-a", name, file)
         lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  /{name}" if line.endswith(f"/{name}") else line
                  for line in self.disk.get("boot-a", "sums").decode().splitlines()]
         self.disk.put("boot-a", "sums", "\n".join(lines) + "\n")
 
-    def command(self):
+    def common(self):
+        """Processors, memory, disk (without its device), network, console."""
         accelerator = os.environ.get("WAYSIDE_QEMU_ACCEL", "tcg,thread=multi")
-        return [self.board["program"], *self.board["machine"], "-accel", accelerator, "-smp", "2", "-m", "1024", "-nodefaults", "-display",
-                   "none", "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={self.code}",
-                   "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
-                   "-drive", f"if=none,id=disk,{self.disk.drive()}", "-device", "virtio-blk-pci,drive=disk,bootindex=0",
-                   "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-serial", f"file:{self.serial}"]
+        return ["-accel", accelerator, "-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-drive", f"if=none,id=disk,{self.disk.drive()}",
+                "-nic", "user,model=virtio-net-pci", "-device", "virtio-rng-pci", "-chardev", f"file,id=console,append=on,path={self.serial}",
+                "-serial", "chardev:console"]
+
+    def command(self):
+        return [self.board["program"], *self.board["machine"], *self.common(), "-drive",
+                f"if=pflash,format=raw,unit=0,readonly=on,file={self.code}", "-drive", f"if=pflash,format=raw,unit=1,file={self.variables}",
+                "-device", "virtio-blk-pci,drive=disk,bootindex=0"]
 
     def start(self, *extra):
         self.powered_at = time.monotonic()
+        self.serial.unlink(missing_ok=True)
+        self.launch([*self.command(), *extra])
+
+    def launch(self, command):
         with (self.folder / "qemu.log").open("w") as log:
             # TMPDIR: what is written to a disk that is shown smaller than it is goes there and is dropped.
-            self.process = subprocess.Popen([*self.command(), *extra], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                                             env={**os.environ, "TMPDIR": str(self.folder)})
 
     def alive(self):

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.system.image import bundles, machine as emulated
+from tests.system.image import boards, bundles, machine as emulated
 
 PROJECT = Path(__file__).resolve().parents[3]
 # For one scenario of up to three starts and an installation, beside other work on two cores.
@@ -30,9 +30,9 @@ class Rig:
             sys.exit(f"image test: no image in {images}: make it with ./dev image {board}")
         self.broker = emulated.Broker(folder)
         kept = folder / "disk.img"
-        self.disk = emulated.Disk(None if kept.exists() else image, kept)
+        self.disk = boards.disk(board, None if kept.exists() else image, kept)
         self.restore_settings()
-        self.machine = emulated.Machine(board, self.disk, folder)
+        self.machine = boards.machine(board, self.disk, folder)
 
     def too_late(self):
         return self.machine.complaint() or f"not seen within {LIMIT_S} s"
