@@ -2,35 +2,28 @@
 // The flatbuffer is put together with the engine's own subset of the TFLite schema.
 #include "optimizer/tflite/writer.h"
 
-#include <flatbuffers/flatbuffers.h>
-#include <tflite_generated.h>
-
 #include <algorithm>
 #include <cmath>
 #include <format>
 #include <fstream>
-#include <map>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "optimizer/quantize/minmax.h"
+#include "optimizer/tflite/model_parts.h"
 
 namespace wayside::optimizer {
 namespace {
 
 namespace schema = accel::cpu::schema;
-using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
+using tflite::OperatorId;
 
-/// Numbers of the operators and the versions that introduced their int8 forms.
-/// Source: tensorflow/lite/schema/schema.fbs (BuiltinOperator) and tensorflow/lite/tools/versioning/op_version.cc.
-struct OperatorId {
-  int code = 0;
-  int version = 1;
-  auto operator<=>(const OperatorId&) const = default;
-};
+constexpr OperatorId kReshape{22, 1}, kQuantize{114, 2};
+
+/// Of the int8 forms.
 std::optional<OperatorId> operator_id(const ir::Op& op) {
   switch (op.kind) {
     case ir::OpKind::add: return OperatorId{0, 2};
@@ -43,7 +36,7 @@ std::optional<OperatorId> operator_id(const ir::Op& op) {
     case ir::OpKind::max_pool: return OperatorId{17, 2};
     case ir::OpKind::mul: return OperatorId{18, 2};
     case ir::OpKind::relu: return OperatorId{19, 2};
-    case ir::OpKind::reshape: return OperatorId{22, 1};
+    case ir::OpKind::reshape: return kReshape;
     case ir::OpKind::resize_bilinear: return OperatorId{23, 3};
     case ir::OpKind::softmax: return OperatorId{25, 2};
     case ir::OpKind::tanh: return OperatorId{28, 2};
@@ -55,7 +48,7 @@ std::optional<OperatorId> operator_id(const ir::Op& op) {
     case ir::OpKind::pad: return OperatorId{60, 2};
     case ir::OpKind::resize_nearest: return OperatorId{97, 2};
     case ir::OpKind::leaky_relu: return OperatorId{98, 2};
-    case ir::OpKind::clip: return OperatorId{114, 2};  // QUANTIZE: what the output's range cannot hold saturates
+    case ir::OpKind::clip: return kQuantize;  // what the output's range cannot hold saturates
     case ir::OpKind::hard_swish: return OperatorId{117, 1};
     case ir::OpKind::sqrt: return op.alpha < 0 ? std::optional(OperatorId{76, 2}) : std::nullopt;  // RSQRT
     case ir::OpKind::div:
@@ -111,6 +104,15 @@ base::Result<void> check(const ir::Graph& graph, const ir::Op& op) {
                                                          graph.tensors[op.output].name, problem));
 }
 
+struct Options {
+  schema::BuiltinOptions kind = schema::BuiltinOptions::NONE;
+  Offset<void> table = 0;
+};
+template <class Table>
+Options options(schema::BuiltinOptions kind, Offset<Table> table) {
+  return {kind, table.Union()};
+}
+
 /// Collects buffers and tensors while the operators are walked.
 class Writer {
  public:
@@ -120,18 +122,13 @@ class Writer {
       : graph_(graph), only_weights_(only_weights) {}
 
   std::vector<std::uint8_t> write(const std::string& description) {
-    buffers_.push_back(schema::CreateBuffer(out_));  // buffer 0 is empty by convention: "computed at run time"
     for (std::size_t i = 0; i < graph_.tensors.size(); ++i) add_tensor_of_graph(i);
     for (std::size_t i = 0; i < graph_.graph.ops.size(); ++i) add_operator(i);
     for (const auto id : graph_.graph.inputs) inputs_.push_back(static_cast<std::int32_t>(id));
     for (const auto id : graph_.graph.outputs) outputs_.push_back(static_cast<std::int32_t>(id));
-    const auto subgraph = schema::CreateSubGraphDirect(out_, &tensors_, &inputs_, &outputs_, &operators_, "main");
-    const std::vector<Offset<schema::SubGraph>> subgraphs{subgraph};
-    constexpr unsigned kSchemaVersion = 3;
-    const auto model =
-        schema::CreateModelDirect(out_, kSchemaVersion, &codes_, &subgraphs, description.c_str(), &buffers_);
-    schema::FinishModelBuffer(out_, model);
-    return {out_.GetBufferPointer(), out_.GetBufferPointer() + out_.GetSize()};
+    const auto subgraph =
+        schema::CreateSubGraphDirect(out_, &parts_.tensors(), &inputs_, &outputs_, &operators_, "main");
+    return parts_.finish(subgraph, description);
   }
 
  private:
@@ -140,54 +137,38 @@ class Writer {
     const auto& tensor = graph_.graph.tensors[id];
     if (only_weights_) {
       const auto values = tensor.constant.empty() ? 0 : add_floats(tensor.constant);
-      add_tensor(tensor.shape, schema::TensorType::FLOAT32, values, tensor.name, 0);
+      parts_.add_tensor(tensor.shape, schema::TensorType::FLOAT32, values, tensor.name, 0);
       return;
     }
     const TensorQuantization& q = graph_.tensors[id];
-    const std::vector<float> scale{q.scale};
-    const std::vector<std::int64_t> zero{q.zero_point};
     std::uint32_t buffer = 0;
     if (!tensor.constant.empty()) {
       std::vector<std::int8_t> values;
       for (const float value : tensor.constant) values.push_back(rounded(value, q));
-      buffer = add_buffer(values.data(), values.size());
+      buffer = parts_.add_buffer(values.data(), values.size());
     }
-    const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &scale, &zero);
-    add_tensor(tensor.shape, schema::TensorType::INT8, buffer, tensor.name, quantization);
-  }
-
-  int add_tensor(const std::vector<std::int32_t>& shape, schema::TensorType type, std::uint32_t buffer,
-                 const std::string& name, Offset<schema::QuantizationParameters> quantization) {
-    tensors_.push_back(schema::CreateTensorDirect(out_, &shape, type, buffer, name.c_str(), quantization));
-    return static_cast<int>(tensors_.size()) - 1;
-  }
-
-  std::uint32_t add_buffer(const void* data, std::size_t size_bytes) {
-    out_.ForceVectorAlignment(size_bytes, 1, 16);
-    const auto bytes = out_.CreateVector(static_cast<const std::uint8_t*>(data), size_bytes);
-    buffers_.push_back(schema::CreateBuffer(out_, bytes));
-    return static_cast<std::uint32_t>(buffers_.size() - 1);
+    parts_.add_tensor(tensor.shape, schema::TensorType::INT8, buffer, tensor.name,
+                      parts_.quantization({q.scale}, q.zero_point));
   }
 
   std::uint32_t add_floats(const std::vector<float>& values) {
-    return add_buffer(values.data(), values.size() * sizeof(float));
+    return parts_.add_buffer(values.data(), values.size() * sizeof(float));
   }
 
   /// A DEQUANTIZE that gives the layer floats: hybrid kernels take no scales per channel everywhere.
   int add_dequantized(int stored, const std::vector<std::int32_t>& shape, const std::string& name) {
-    const std::vector<std::int32_t> from{stored};
-    const std::vector<std::int32_t> real{add_tensor(shape, schema::TensorType::FLOAT32, 0, name, 0)};
+    const auto real = parts_.add_tensor(shape, schema::TensorType::FLOAT32, 0, name + "/weight", 0);
     constexpr OperatorId kDequantize{6, 3};
-    operators_.push_back(schema::CreateOperatorDirect(out_, code_index(kDequantize), &from, &real));
-    return real[0];
+    add_plain(kDequantize, {stored}, real);
+    return real;
   }
 
   int add_half_weight(const ir::Op& op, const std::vector<std::int32_t>& shape, const std::string& name) {
     static_assert(sizeof(_Float16) == 2);
     std::vector<_Float16> halves;
     for (const float weight : op.weight) halves.push_back(static_cast<_Float16>(weight));
-    const auto buffer = add_buffer(halves.data(), halves.size() * sizeof(_Float16));
-    return add_dequantized(add_tensor(shape, schema::TensorType::FLOAT16, buffer, name + "/half", 0), shape, name);
+    const auto buffer = parts_.add_buffer(halves.data(), halves.size() * sizeof(_Float16));
+    return add_dequantized(parts_.add_constant(shape, schema::TensorType::FLOAT16, buffer, "weight"), shape, name);
   }
 
   int add_weight(const ir::Op& op, const QuantizedWeights& weights, const std::string& name) {
@@ -199,111 +180,85 @@ class Writer {
                                                 ? std::vector<std::int32_t>{channels, inputs}
                                                 : std::vector<std::int32_t>{depthwise ? 1 : channels, w.kernel_h,
                                                                             w.kernel_w, depthwise ? channels : inputs};
-    if (only_weights_ == WeightFormat::float16) return add_half_weight(op, shape, name + "/weight");
-    const std::vector<std::int64_t> zeros(weights.scale.size(), 0);
-    const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &weights.scale, &zeros,
-                                                                         0, depthwise ? 3 : 0);
-    if (weights.format == WeightFormat::int4) {
-      const auto packed = packed_int4(weights.weight);
-      return add_tensor(shape, schema::TensorType::INT4, add_buffer(packed.data(), packed.size()), name + "/weight",
-                        quantization);
-    }
-    const auto buffer = add_buffer(weights.weight.data(), weights.weight.size());
-    const std::string full = name + "/weight";
-    if (!only_weights_) return add_tensor(shape, schema::TensorType::INT8, buffer, full, quantization);
-    return add_dequantized(add_tensor(shape, schema::TensorType::INT8, buffer, full + "/int8", quantization), shape,
-                           full);
+    if (only_weights_ == WeightFormat::float16) return add_half_weight(op, shape, name);
+    const bool four_bits = weights.format == WeightFormat::int4;
+    const auto packed = four_bits ? packed_int4(weights.weight) : std::vector<std::uint8_t>();
+    const auto buffer = four_bits ? parts_.add_buffer(packed.data(), packed.size())
+                                  : parts_.add_buffer(weights.weight.data(), weights.weight.size());
+    const int stored = parts_.add_constant(shape, four_bits ? schema::TensorType::INT4 : schema::TensorType::INT8,
+                                           buffer, "weight", parts_.quantization(weights.scale, 0, depthwise ? 3 : 0));
+    return only_weights_ ? add_dequantized(stored, shape, name) : stored;
   }
 
-  int add_bias(const ir::Op& op, const QuantizedWeights& weights, const std::string& name) {
-    if (only_weights_)
-      return add_tensor({static_cast<std::int32_t>(op.bias.size())}, schema::TensorType::FLOAT32, add_floats(op.bias),
-                        name + "/bias", 0);
-    const float input_scale = graph_.tensors[op.inputs[0]].scale;
+  /// Its scale is the product of the input's and the weights': it is said again only where other runtimes' fast paths,
+  /// which do not know four-bit weights, ask for it, and where there is one scale for the whole tensor, which TFLite
+  /// compares with the product.
+  int add_bias(const ir::Op& op, const QuantizedWeights& weights) {
+    const std::vector<std::int32_t> shape{static_cast<std::int32_t>(op.bias.size())};
+    if (only_weights_) return parts_.add_constant(shape, schema::TensorType::FLOAT32, add_floats(op.bias), "bias");
+    const auto buffer = parts_.add_buffer(weights.bias.data(), weights.bias.size() * sizeof(std::int32_t));
     std::vector<float> scale = weights.scale;
+    if (weights.format == WeightFormat::int4 && scale.size() > 1)
+      return parts_.add_constant(shape, schema::TensorType::INT32, buffer, "bias");
+    const float input_scale = graph_.tensors[op.inputs[0]].scale;
     for (float& s : scale) s *= input_scale;
-    const std::vector<std::int64_t> zeros(scale.size(), 0);
-    const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &scale, &zeros);
-    const auto buffer = add_buffer(weights.bias.data(), weights.bias.size() * sizeof(std::int32_t));
-    return add_tensor({static_cast<std::int32_t>(scale.size())}, schema::TensorType::INT32, buffer, name + "/bias",
-                      quantization);
+    return parts_.add_constant(shape, schema::TensorType::INT32, buffer, "bias", parts_.quantization(scale, 0));
   }
 
   /// A constant list of whole numbers; of shape [n/2,2] where `pairs`.
-  int add_numbers(const std::vector<std::int32_t>& values, const std::string& name, bool pairs = false) {
+  int add_numbers(const std::vector<std::int32_t>& values, std::string_view role, bool pairs = false) {
     const auto count = static_cast<std::int32_t>(values.size());
-    const auto buffer = add_buffer(values.data(), values.size() * sizeof(std::int32_t));
+    const auto buffer = parts_.add_buffer(values.data(), values.size() * sizeof(std::int32_t));
     const auto shape = pairs ? std::vector<std::int32_t>{count / 2, 2} : std::vector<std::int32_t>{count};
-    return add_tensor(shape, schema::TensorType::INT32, buffer, name, 0);
+    return parts_.add_constant(shape, schema::TensorType::INT32, buffer, role);
   }
 
   /// The value that a pad puts in, in the scale of what is padded.
-  int add_fill(const ir::Op& op, const std::string& name) {
-    if (only_weights_) return add_tensor({1}, schema::TensorType::FLOAT32, add_floats({op.alpha}), name + "/fill", 0);
+  int add_fill(const ir::Op& op) {
+    if (only_weights_) return parts_.add_constant({1}, schema::TensorType::FLOAT32, add_floats({op.alpha}), "fill");
     const TensorQuantization& q = graph_.tensors[op.output];
     const std::int8_t value = rounded(op.alpha, q);
-    const std::vector<float> scale{q.scale};
-    const std::vector<std::int64_t> zero{q.zero_point};
-    const auto quantization = schema::CreateQuantizationParametersDirect(out_, nullptr, nullptr, &scale, &zero);
-    return add_tensor({1}, schema::TensorType::INT8, add_buffer(&value, 1), name + "/fill", quantization);
+    return parts_.add_constant({1}, schema::TensorType::INT8, parts_.add_buffer(&value, 1), "fill",
+                               parts_.quantization({q.scale}, q.zero_point));
   }
 
-  std::uint32_t code_index(const OperatorId& id) {
-    const auto [entry, fresh] = code_of_.try_emplace(id, static_cast<std::uint32_t>(codes_.size()));
-    if (fresh) {
-      codes_.push_back(schema::CreateOperatorCode(out_, static_cast<std::int8_t>(id.code), 0, id.version, id.code));
-    }
-    return entry->second;
-  }
   std::uint32_t code_index(const ir::Op& op, WeightFormat format) {
     OperatorId id = *operator_id(op);
-    constexpr int kInt4Version = 7;  // of all three operators with weights
+    constexpr int kInt4Version = 7;  // of both convolutions
     if (format == WeightFormat::int4) id.version = kInt4Version;
-    return code_index(id);
+    return parts_.code_index(id);
   }
 
   /// Constants that follow an operator's inputs.
   void add_constants(const ir::Op& op, const QuantizedWeights& weights, std::vector<std::int32_t>& inputs) {
     const auto& out = graph_.graph.tensors[op.output];
-    const std::string& name = out.name;
     switch (op.kind) {
       case ir::OpKind::conv:
       case ir::OpKind::depthwise_conv:
       case ir::OpKind::fully_connected:
-        inputs.push_back(add_weight(op, weights, name));
-        inputs.push_back(add_bias(op, weights, name));
+        inputs.push_back(add_weight(op, weights, out.name));
+        inputs.push_back(add_bias(op, weights));
         break;
       case ir::OpKind::resize_nearest:
-      case ir::OpKind::resize_bilinear:
-        inputs.push_back(add_numbers({out.shape[1], out.shape[2]}, name + "/size"));
-        break;
-      case ir::OpKind::reshape: inputs.push_back(add_numbers(out.shape, name + "/shape")); break;
+      case ir::OpKind::resize_bilinear: inputs.push_back(add_numbers({out.shape[1], out.shape[2]}, "size")); break;
+      case ir::OpKind::reshape: inputs.push_back(add_numbers(out.shape, "shape")); break;
       case ir::OpKind::transpose:
-      case ir::OpKind::mean: inputs.push_back(add_numbers(op.axes, name + "/axes")); break;
+      case ir::OpKind::mean: inputs.push_back(add_numbers(op.axes, "axes")); break;
       case ir::OpKind::pad:
-        inputs.push_back(add_numbers(op.axes, name + "/amounts", true));
-        inputs.push_back(add_fill(op, name));
+        inputs.push_back(add_numbers(op.axes, "amounts", true));
+        inputs.push_back(add_fill(op));
         break;
       case ir::OpKind::slice: {
         std::vector<std::int32_t> end;
         for (std::size_t i = 0; i < op.axes.size(); ++i)
           end.push_back(op.axes[i] + (out.shape[i] - 1) * op.steps[i] + 1);
-        inputs.push_back(add_numbers(op.axes, name + "/begin"));
-        inputs.push_back(add_numbers(end, name + "/end"));
-        inputs.push_back(add_numbers(op.steps, name + "/step"));
+        inputs.push_back(add_numbers(op.axes, "begin"));
+        inputs.push_back(add_numbers(end, "end"));
+        inputs.push_back(add_numbers(op.steps, "step"));
         break;
       }
       default: break;
     }
-  }
-
-  struct Options {
-    schema::BuiltinOptions kind = schema::BuiltinOptions::NONE;
-    Offset<void> table = 0;
-  };
-  template <class Table>
-  static Options options(schema::BuiltinOptions kind, Offset<Table> table) {
-    return {kind, table.Union()};
   }
 
   Options add_options(const ir::Op& op) {
@@ -333,7 +288,7 @@ class Writer {
       case ir::OpKind::softmax: return options(SoftmaxOptions, schema::CreateSoftmaxOptions(out_, 1.0F));
       case ir::OpKind::concat:
         return options(ConcatenationOptions, schema::CreateConcatenationOptions(out_, op.axes[0]));
-      case ir::OpKind::reshape: return options(ReshapeOptions, schema::CreateReshapeOptionsDirect(out_, &out));
+      case ir::OpKind::reshape: return options(ReshapeOptions, schema::CreateReshapeOptions(out_, parts_.numbers(out)));
       case ir::OpKind::mean: return options(ReducerOptions, schema::CreateReducerOptions(out_, true));
       case ir::OpKind::slice: return options(StridedSliceOptions, schema::CreateStridedSliceOptions(out_));
       case ir::OpKind::leaky_relu: return options(LeakyReluOptions, schema::CreateLeakyReluOptions(out_, op.alpha));
@@ -346,25 +301,79 @@ class Writer {
     }
   }
 
+  /// An INT8 value that only the file has.
+  std::int32_t add_value(const std::vector<std::int32_t>& shape, const std::string& name, const TensorQuantization& q) {
+    return parts_.add_tensor(shape, schema::TensorType::INT8, 0, name, parts_.quantization({q.scale}, q.zero_point));
+  }
+
+  void add_plain(const OperatorId& id, const std::vector<std::int32_t>& inputs, std::int32_t output,
+                 const Options& options = {}) {
+    operators_.push_back(schema::CreateOperator(out_, parts_.code_index(id), parts_.numbers(inputs),
+                                                parts_.numbers({output}), options.kind, options.table));
+  }
+
+  void add_reshape(std::int32_t from, const std::vector<std::int32_t>& shape, std::int32_t to) {
+    add_plain(
+        kReshape, {from, add_numbers(shape, "shape")}, to,
+        options(schema::BuiltinOptions::ReshapeOptions, schema::CreateReshapeOptions(out_, parts_.numbers(shape))));
+  }
+
+  /// TFLite has no fully connected layer with four-bit weights and a scale for each channel: a 1x1 convolution between
+  /// two reshapes computes the same.
+  void add_int4_rows(const ir::Op& op, const QuantizedWeights& weights) {
+    const auto& in = graph_.graph.tensors[op.inputs[0]];
+    const auto& out = graph_.graph.tensors[op.output];
+    const auto rows = static_cast<std::int32_t>(ir::element_count(in.shape)) / in.shape.back();
+    const std::vector<std::int32_t> wide{1, rows, 1, in.shape.back()}, narrow{1, rows, 1, out.shape.back()};
+    const auto from = add_value(wide, out.name + "/rows", graph_.tensors[op.inputs[0]]);
+    const auto to = add_value(narrow, out.name + "/sums", graph_.tensors[op.output]);
+    add_reshape(static_cast<std::int32_t>(op.inputs[0]), wide, from);
+    ir::Op conv = op;
+    conv.kind = ir::OpKind::conv;
+    std::vector<std::int32_t> inputs{from};
+    add_constants(conv, weights, inputs);
+    operators_.push_back(schema::CreateOperator(
+        out_, code_index(conv, weights.format), parts_.numbers(inputs), parts_.numbers({to}),
+        schema::BuiltinOptions::Conv2DOptions,
+        schema::CreateConv2DOptions(out_, schema::Padding::VALID, 1, 1, activation_of(op.activation)).Union()));
+    add_reshape(to, out.shape, static_cast<std::int32_t>(op.output));
+  }
+
+  /// TFLite joins only what has the output's scale.
+  std::vector<std::int32_t> joined_inputs(const ir::Op& op) {
+    std::vector<std::int32_t> inputs;
+    for (const auto id : op.inputs) {
+      const TensorQuantization &from = graph_.tensors[id], &to = graph_.tensors[op.output];
+      auto input = static_cast<std::int32_t>(id);
+      if (!only_weights_ && (from.scale != to.scale || from.zero_point != to.zero_point)) {
+        const auto& tensor = graph_.graph.tensors[id];
+        input = add_value(tensor.shape, std::format("{}/for{}", tensor.name, op.output), to);
+        add_plain(kQuantize, {static_cast<std::int32_t>(id)}, input);
+      }
+      inputs.push_back(input);
+    }
+    return inputs;
+  }
+
   void add_operator(std::size_t index) {
     const ir::Op& op = graph_.graph.ops[index];
-    std::vector<std::int32_t> inputs;
-    for (const auto id : op.inputs) inputs.push_back(static_cast<std::int32_t>(id));
-    add_constants(op, graph_.weights[index], inputs);
+    const QuantizedWeights& weights = graph_.weights[index];
+    if (op.kind == ir::OpKind::fully_connected && weights.format == WeightFormat::int4)
+      return add_int4_rows(op, weights);
+    std::vector<std::int32_t> inputs(op.inputs.begin(), op.inputs.end());
+    if (op.kind == ir::OpKind::concat) inputs = joined_inputs(op);
+    add_constants(op, weights, inputs);
     const Options options = add_options(op);
-    const std::vector<std::int32_t> outputs{static_cast<std::int32_t>(op.output)};
-    operators_.push_back(schema::CreateOperatorDirect(out_, code_index(op, graph_.weights[index].format), &inputs,
-                                                      &outputs, options.kind, options.table));
+    operators_.push_back(schema::CreateOperator(out_, code_index(op, weights.format), parts_.numbers(inputs),
+                                                parts_.numbers({static_cast<std::int32_t>(op.output)}), options.kind,
+                                                options.table));
   }
 
   const QuantizedGraph& graph_;
   std::optional<WeightFormat> only_weights_;
-  FlatBufferBuilder out_;
-  std::vector<Offset<schema::Buffer>> buffers_;
-  std::vector<Offset<schema::Tensor>> tensors_;
+  tflite::ModelParts parts_;
+  flatbuffers::FlatBufferBuilder& out_ = parts_.out();
   std::vector<Offset<schema::Operator>> operators_;
-  std::vector<Offset<schema::OperatorCode>> codes_;
-  std::map<OperatorId, std::uint32_t> code_of_;
   std::vector<std::int32_t> inputs_, outputs_;
 };
 

@@ -26,6 +26,7 @@ struct Layer {
   double gain = 1;                  ///< more: outputs saturate
   std::int32_t weight_limit = 127;  ///< weights are at most so far from zero; 1 gives multipliers above 1
   bool int4 = false;                ///< weights of 4 bits
+  bool bias_scales = true;
 };
 
 constexpr double kByteDeviation = 74;    ///< standard deviation of uniform 8-bit values
@@ -46,6 +47,7 @@ std::string describe(const char* kind, TensorType type, const Layer& layer) {
   if (!layer.bias) name += " no-bias";
   if (layer.weight_limit != 127) name += std::format(" weights+-{}", layer.weight_limit);
   if (layer.int4) name += " int4";
+  if (!layer.bias_scales) name += " bias-without-scales";
   if (layer.gain != 1) name += std::format(" gain{}", layer.gain);
   return name;
 }
@@ -106,10 +108,10 @@ std::int32_t add_int4_weights(ModelBuilder& model, Random& random, const Shape& 
   return model.constant(tflite::TensorType_INT4, shape, packed, weights);
 }
 
-std::int32_t add_bias(ModelBuilder& model, Random& random, std::int32_t channels, const Sum& sum,
-                      const Scales& scales) {
+std::int32_t add_bias(ModelBuilder& model, Random& random, std::int32_t channels, const Sum& sum, const Scales& scales,
+                      bool state_scales = true) {
   Quant bias;
-  for (const auto scale : scales.weights.scales) {
+  for (const auto scale : state_scales ? scales.weights.scales : std::vector<float>()) {
     bias.scales.push_back(scales.input.scales[0] * scale);
     bias.zero_points.push_back(0);
   }
@@ -148,7 +150,7 @@ void add_convolution(Suite& suite, TensorType type, bool depthwise, const Layer&
   const auto weights = layer.int4 ? add_int4_weights(model, random, shape, scales.weights)
                                   : add_weights(model, random, type, shape, scales.weights, sum);
   std::vector<std::int32_t> inputs = {in, weights};
-  if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, sum, scales));
+  if (layer.bias) inputs.push_back(add_bias(model, random, layer.out_c, sum, scales, layer.bias_scales));
   const auto out_h = windows(layer.in_h, layer.kernel_h, layer.stride_h, layer.dilation_h, layer.padding);
   const auto out_w = windows(layer.in_w, layer.kernel_w, layer.stride_w, layer.dilation_w, layer.padding);
   const auto out = model.activation(type, {layer.batch, out_h, out_w, layer.out_c}, scales.output);
@@ -348,6 +350,12 @@ void add_int4(Suite& suite) {
   add_dense(suite, tflite::TensorType_INT8, {.in = {4, 33}, .depth = 33, .units = 5, .int4 = true}, seed++);
   add_dense(suite, tflite::TensorType_INT8,
             {.in = {3, 24}, .depth = 24, .units = 10, .activation = kRelu6, .int4 = true}, seed++);
+  // As the optimiser writes them: the bias's scales follow from the input's and the weights'.
+  for (const bool depthwise : {false, true}) {
+    const Layer layer{.in_c = 9, .out_c = 9, .weight_limit = 7, .int4 = true, .bias_scales = false};
+    add_convolution(suite, tflite::TensorType_INT8, depthwise, layer, seed++);
+  }
+  add_dense(suite, tflite::TensorType_INT8, {.in = {3, 24}, .depth = 24, .units = 1, .int4 = true}, seed);
 }
 
 }  // namespace

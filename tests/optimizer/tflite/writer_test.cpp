@@ -7,6 +7,8 @@
 #include <tflite_generated.h>
 
 #include <filesystem>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "accel/accelerator.h"
@@ -66,13 +68,94 @@ TEST(WriteTflite, LoadsAndRunsInTheEngine) {
   EXPECT_TRUE((*session)->run());
 }
 
-/// Types of all tensors of a name's beginning.
-std::vector<schema::TensorType> types_of(const std::vector<std::uint8_t>& bytes, const std::string& name) {
-  std::vector<schema::TensorType> out;
-  for (const auto* tensor : *schema::GetModel(bytes.data())->subgraphs()->Get(0)->tensors()) {
-    if (tensor->name()->str().starts_with(name)) out.push_back(tensor->type());
+const schema::SubGraph& graph_of(const std::vector<std::uint8_t>& bytes) {
+  return *schema::GetModel(bytes.data())->subgraphs()->Get(0);
+}
+
+/// The tensor that operator `op` reads as its input `input`.
+const schema::Tensor& input_of(const std::vector<std::uint8_t>& bytes, unsigned op, unsigned input) {
+  const auto& graph = graph_of(bytes);
+  return *graph.tensors()->Get(static_cast<unsigned>(graph.operators()->Get(op)->inputs()->Get(input)));
+}
+
+int code_of(const std::vector<std::uint8_t>& bytes, unsigned op) {
+  const auto index = graph_of(bytes).operators()->Get(op)->opcode_index();
+  return schema::GetModel(bytes.data())->operator_codes()->Get(index)->builtin_code();
+}
+
+TEST(WriteTflite, StoresEqualPartsOnce) {
+  const auto bytes = written();  // operators 0 and 2 are convolutions with eight channels
+  const auto &stem = *input_of(bytes, 0, 1).quantization(), &mixed = *input_of(bytes, 2, 1).quantization();
+  EXPECT_EQ(stem.zero_point(), mixed.zero_point());
+  EXPECT_NE(stem.scale(), mixed.scale());
+  std::set<std::string> names;
+  for (const auto* tensor : *graph_of(bytes).tensors()) EXPECT_TRUE(names.insert(tensor->name()->str()).second);
+  for (const auto* buffer : *schema::GetModel(bytes.data())->buffers()) {
+    if (buffer->data() == nullptr) continue;
+    EXPECT_EQ((buffer->data()->data() - bytes.data()) % 16, 0);
   }
-  return out;
+}
+
+/// One fully connected layer of 40 numbers, and a join of two values.
+QuantizedGraph rows_and_join(WeightFormat format) {
+  ir::Graph graph{.tensors = {{.name = "rows", .shape = {3, 40}},
+                              {.name = "dense", .shape = {3, 8}},
+                              {.name = "joined", .shape = {3, 48}}},
+                  .ops = {{.kind = ir::OpKind::fully_connected, .inputs = {0}, .output = 1},
+                          {.kind = ir::OpKind::concat, .inputs = {0, 1}, .output = 2, .axes = {1}}},
+                  .inputs = {0},
+                  .outputs = {1, 2}};
+  for (int i = 0; i < 320; ++i) graph.ops[0].weight.push_back(0.01F * static_cast<float>(i % 29 - 14));
+  for (int i = 0; i < 8; ++i) graph.ops[0].bias.push_back(0.1F * static_cast<float>(i));
+  const std::vector<TensorQuantization> scales{{.scale = 0.02F, .zero_point = 3}, {.scale = 0.03F}, {.scale = 0.03F}};
+  const auto quantized = quantize(graph, scales, std::vector{format, WeightFormat::int8});
+  EXPECT_TRUE(quantized);
+  return *quantized;
+}
+
+/// TFLite refuses fully connected layers with four-bit weights and scales per channel, and joins of unlike scales.
+TEST(WriteTflite, AvoidsWhatTfliteRefuses) {
+  constexpr int kConcatenation = 2, kConvolution = 3, kFullyConnected = 9, kReshape = 22, kQuantize = 114;
+  const auto codes = [](const std::vector<std::uint8_t>& bytes) {
+    std::vector<int> out;
+    for (unsigned i = 0; i < graph_of(bytes).operators()->size(); ++i) out.push_back(code_of(bytes, i));
+    return out;
+  };
+  const auto eight = write_tflite(rows_and_join(WeightFormat::int8), "eight");
+  const auto four = write_tflite(rows_and_join(WeightFormat::int4), "four");
+  ASSERT_TRUE(eight && four);
+  EXPECT_EQ(codes(*eight), (std::vector{kFullyConnected, kQuantize, kConcatenation}));
+  EXPECT_EQ(codes(*four), (std::vector{kReshape, kConvolution, kReshape, kQuantize, kConcatenation}));
+  for (unsigned i = 0; i < 2; ++i) EXPECT_FLOAT_EQ(input_of(*four, 4, i).quantization()->scale()->Get(0), 0.03F);
+  EXPECT_NE(input_of(*eight, 0, 2).quantization(), nullptr) << "XNNPACK asks for the scales of biases";
+  EXPECT_EQ(input_of(*four, 1, 2).quantization(), nullptr);
+}
+
+/// The same weights in both formats give the same outputs.
+TEST(WriteTflite, FourBitRowsComputeWhatEightBitRowsCompute) {
+  auto eight = rows_and_join(WeightFormat::int4);
+  const auto four = eight;
+  eight.weights[0].format = WeightFormat::int8;
+  const auto engine = accel::make_cpu_accelerator();
+  std::vector<std::vector<std::byte>> outputs;
+  for (const auto& graph : {eight, four}) {
+    const auto path = std::filesystem::temp_directory_path() / "wayside_writer_rows_test.tflite";
+    const auto bytes = write_tflite(graph, "rows");
+    ASSERT_TRUE(bytes && save_file(path, *bytes));
+    auto session = engine->load(path, {});
+    std::filesystem::remove(path);
+    ASSERT_TRUE(session) << session.error().message;
+    const auto input = (*session)->input(0);
+    for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::byte>(i * 37);
+    ASSERT_TRUE((*session)->run());
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto output = (*session)->output(i);
+      outputs.emplace_back(output.begin(), output.end());
+    }
+  }
+  EXPECT_EQ(outputs[0], outputs[2]);
+  EXPECT_EQ(outputs[1], outputs[3]);
+  EXPECT_GT(std::set(outputs[0].begin(), outputs[0].end()).size(), 10U) << "different numbers";
 }
 
 TEST(WriteWeightOnly, KeepsActivationsInFloat) {
@@ -84,11 +167,10 @@ TEST(WriteWeightOnly, KeepsActivationsInFloat) {
   for (const auto& bytes : {*half, *whole}) {
     flatbuffers::Verifier verifier(bytes.data(), bytes.size());
     EXPECT_TRUE(schema::VerifyModelBuffer(verifier));
-    EXPECT_EQ(types_of(bytes, "picture"), std::vector{FLOAT32});
-    EXPECT_EQ(types_of(bytes, "stem/bias"), std::vector{FLOAT32});
+    for (unsigned i = 0; i < 3; ++i) EXPECT_EQ(input_of(bytes, 1, i).type(), FLOAT32);  // what the stem reads
   }
-  EXPECT_EQ(types_of(*half, "stem/weight"), (std::vector{FLOAT16, FLOAT32}));
-  EXPECT_EQ(types_of(*whole, "stem/weight"), (std::vector{INT8, FLOAT32}));
+  EXPECT_EQ(input_of(*half, 0, 0).type(), FLOAT16);
+  EXPECT_EQ(input_of(*whole, 0, 0).type(), INT8);
 }
 
 TEST(WriteWeightOnly, RefusesWhatItCannotSay) {
