@@ -148,29 +148,58 @@ void keep(const Report& report, Quantized quantized, Kept& kept) {
     kept = {last, std::move(quantized)};
 }
 
-/// As many layers with four bits as the budget bears.
-Result<void> measure_mixed(const Work& work, double float_score, Report& report, Kept& kept) {
-  report.layers = layers_by_sensitivity(work.network, work.calibration);
-  PtqOptions chain{.int4_decibels = std::vector<double>(work.network.ops.size())};
-  for (const auto& layer : report.layers) chain.int4_decibels[layer.op] = layer.four_bit_db;
-  const auto fits = [&](std::size_t count) -> Result<bool> {
-    const auto name = std::format("{}+int4-{}-of-{}-layers", name_of(chain), count, report.layers.size());
-    chain.int4_share = share_of(report.layers, count);
-    WAYSIDE_TRY(auto quantized, quantize_after_training(work.network, work.calibration, work.task.input_quantization(),
-                                                        chain, [&](double done) { return work.progress(name, done); }));
-    WAYSIDE_CHECK(measure(work, quantized, name, float_score, report));
-    keep(report, std::move(quantized), kept);
-    return report.variants.back().misses.empty();
-  };
-  WAYSIDE_TRY(const auto count, largest_that_fits(report.layers.size(), fits));
-  for (std::size_t i = 0; i < count.value_or(0); ++i) report.layers[i].bits = 4;
-  return {};
-}
+/// As many layers with four bits as the budget bears, with the ranges of the first chain that bears none at all.
+class MixedSearch {
+ public:
+  MixedSearch(const Work& work, double float_score, Report& report, Kept& kept)
+      : work_(work), float_score_(float_score), report_(report), kept_(kept) {}
+
+  Result<void> run() {
+    report_.layers = layers_by_sensitivity(work_.network, work_.calibration);
+    decibels_.resize(work_.network.ops.size());
+    for (const auto& layer : report_.layers) decibels_[layer.op] = layer.four_bit_db;
+    WAYSIDE_TRY(const auto count, largest_that_fits(report_.layers.size(), [&](std::size_t c) { return fits(c); }));
+    for (std::size_t i = 0; i < count.value_or(0); ++i) report_.layers[i].bits = 4;
+    return {};
+  }
+
+ private:
+  Result<bool> fits(std::size_t count) {
+    if (count > 0) return measured(count);
+    for (const auto& chain : ladder()) {
+      if (chain.int4_share > 0 || chain.adaround_steps > 0) continue;
+      chain_ = chain;
+      WAYSIDE_TRY(const bool fit, measured(0));
+      if (fit) return true;
+    }
+    return false;
+  }
+
+  Result<bool> measured(std::size_t count) {
+    const auto name = std::format("{}+int4-{}-of-{}-layers", name_of(chain_), count, report_.layers.size());
+    PtqOptions chain = chain_;
+    chain.int4_decibels = decibels_;
+    chain.int4_share = share_of(report_.layers, count);
+    WAYSIDE_TRY(auto quantized,
+                quantize_after_training(work_.network, work_.calibration, work_.task.input_quantization(), chain,
+                                        [&](double done) { return work_.progress(name, done); }));
+    WAYSIDE_CHECK(measure(work_, quantized, name, float_score_, report_));
+    keep(report_, std::move(quantized), kept_);
+    return report_.variants.back().misses.empty();
+  }
+
+  const Work& work_;
+  double float_score_;
+  Report& report_;
+  Kept& kept_;
+  PtqOptions chain_;
+  std::vector<double> decibels_;
+};
 
 Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   if (!work.progress("float", 0)) return fail(Code::bad_state, "stopped");
   WAYSIDE_TRY(const double float_score, score_of(work, work.prepared.body));
-  if (work.options.mixed) return measure_mixed(work, float_score, report, kept);
+  if (work.options.mixed) return MixedSearch(work, float_score, report, kept).run();
   std::size_t best = 0;
   Quantized best_quantized;
   for (const auto& chain : work.options.chains) {

@@ -173,29 +173,31 @@ Result<std::vector<TaskSample>> Task::load_texts(const std::filesystem::path& pa
 }
 
 Result<std::vector<TaskSample>> Task::load_paired(const std::filesystem::path& path) const {
-  WAYSIDE_TRY(auto list, read_pairs(path));
+  WAYSIDE_TRY(const auto list, read_pairs(path));
   std::vector<TaskSample> samples;
   for (const auto& name : list.files) {
     WAYSIDE_TRY(const auto picture, read_picture(path.parent_path() / name));
     samples.push_back(from_picture(picture, {}));
   }
-  if (!samples.empty()) samples[0].pairs = std::move(list.pairs);
+  for (const auto& pair : list.pairs) samples[pair.a].pairs.push_back(pair);
   return samples;
 }
 
 Result<double> Task::score_pairs(const Run& run, const std::vector<TaskSample>& samples) const {
-  if (samples.empty() || samples[0].pairs.empty())
+  if (std::ranges::all_of(samples, [](const TaskSample& sample) { return sample.pairs.empty(); }))
     return fail(Code::invalid_argument, "the evaluation has no pairs; give a .csv of FILE,FILE,1 and FILE,FILE,0");
   std::vector<ir::Values> embeddings;
   for (const auto& sample : samples) {
     WAYSIDE_TRY(auto outputs, run(sample.input));
     embeddings.push_back(std::move(outputs[0]));
   }
-  const auto& pairs = samples[0].pairs;
-  const auto right = std::ranges::count_if(pairs, [&](const PicturePair& pair) {
-    return (cosine(embeddings[pair.a], embeddings[pair.b]) >= spec_.threshold) == pair.same;
-  });
-  return static_cast<double>(right) / static_cast<double>(pairs.size());
+  std::size_t right = 0, count = 0;
+  for (const auto& sample : samples) {
+    for (const auto& pair : sample.pairs)
+      right += (cosine(embeddings[pair.a], embeddings[pair.b]) >= spec_.threshold) == pair.same ? 1 : 0;
+    count += sample.pairs.size();
+  }
+  return static_cast<double>(right) / static_cast<double>(count);
 }
 
 std::string Task::metric() const {

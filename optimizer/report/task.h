@@ -42,7 +42,7 @@ struct TaskSample {
   std::vector<LabelBox> boxes;  ///< px of the network's input
   int label = -1;
   std::vector<int> text{};           ///< classes of the charset
-  std::vector<PicturePair> pairs{};  ///< of the first sample: those of the whole set
+  std::vector<PicturePair> pairs{};  ///< those whose `a` is this sample; `b` is another's place in the set
 };
 
 class Task {

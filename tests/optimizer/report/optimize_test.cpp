@@ -105,6 +105,21 @@ TEST_F(Optimize, GivesFourBitsToAsManyLayersAsTheBudgetBears) {
   EXPECT_EQ(nlohmann::json::parse(to_json(*report))["layers"].size(), report->layers.size());
 }
 
+TEST_F(Optimize, LooksForRangesThatFitBeforeItGivesFourBits) {
+  options.mixed = true;
+  options.budget = *parse_budget("size<1B");
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->chosen, -1);
+  const auto none = std::format("+int4-0-of-{}-layers", report->layers.size());
+  std::vector<std::string> names;
+  for (const auto& variant : report->variants) names.push_back(variant.name);
+  ASSERT_EQ(names.size(), 5U) << "all layers, then no layer with four kinds of ranges";
+  EXPECT_EQ(std::vector(names.begin() + 1, names.end()),
+            (std::vector{"average" + none, "mse+equalised+bias" + none, "percentile+equalised+bias" + none,
+                         "kl+equalised+bias" + none}));
+}
+
 TEST_F(Optimize, TriesEveryChainForAnImpossibleBudget) {
   options.chains = ladder();
   options.first_that_fits = true;
