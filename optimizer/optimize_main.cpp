@@ -112,9 +112,12 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--distil", arguments.distillation,
                  "with these four: the original teaches the smaller network, so many steps (0)")
       ->check(CLI::Range(0, 10'000'000));
-  app.add_option("--learning-rate", arguments.qat.learning_rate, "with --qat and --distil: of Adam (0.0001)")
+  app.add_option("--learning-rate", arguments.qat.learning_rate,
+                 "with --qat and --distil: of Adam (default: of three, the one whose short run ends best on held-out "
+                 "samples)")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--seed", arguments.qat.seed, "with --qat and --distil: of the samples' order (1)");
+  app.add_option("--seed", arguments.qat.seed,
+                 "with --qat and --distil: of the samples' order, variation and choice (1)");
   app.add_option("--calib-limit", options.calibration_limit, "at most so many calibration samples (256)");
   app.add_flag("--plain", arguments.plain, "with --method min-max..mse: no equalisation and no bias correction");
   app.add_flag("--any-domain", options.any_domain, "do not compare calibration and evaluation samples");
@@ -195,8 +198,9 @@ Result<void> complete(Arguments& arguments) {
 class ProgressLine {
  public:
   bool operator()(const std::string& what, double done) {
-    if (what != what_) {
-      what_ = what;
+    const std::string name = what.substr(0, what.find(": "));
+    if (name != name_) {
+      name_ = name;
       shown_ = -1;
       started_ = Clock::now();
     }
@@ -213,7 +217,7 @@ class ProgressLine {
  private:
   using Clock = std::chrono::steady_clock;
   bool terminal_ = ::isatty(STDERR_FILENO) == 1;
-  std::string what_;
+  std::string name_;
   int shown_ = -1;
   Clock::time_point started_;
 };

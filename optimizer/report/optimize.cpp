@@ -98,18 +98,20 @@ Result<void> measure(const Work& work, const Quantized& quantized, const std::st
   return {};
 }
 
-Result<Quantized> train(const Work& work, Quantized quantized, const std::string& model, const std::string& name) {
+Result<Quantized> train(const Work& work, Quantized quantized, const std::string& name, Report& report) {
   FinetuneOptions options = *work.options.training;
   options.keep_zeros = work.options.shrink && work.options.shrink->sparsity;
   options.scheme = quantized.scheme;
   const Finetune run{.teacher = &work.prepared.body,
                      .student = &quantized.graph,
                      .samples = samples_of(work.calibration),
-                     .checkpoint = work.options.out / std::format("{}.{}.checkpoint", model, name),
+                     .checkpoint = work.options.out / std::format("{}.{}.checkpoint", report.model, name),
                      .progress = [&](const FinetuneProgress& now) {
-                       return work.progress(name, static_cast<double>(now.step) / static_cast<double>(now.steps));
+                       return work.progress(name + ": " + to_string(now),
+                                            static_cast<double>(now.step) / static_cast<double>(now.steps));
                      }};
   WAYSIDE_TRY(auto trained, finetune(run, options));
+  report.trainings.push_back({name, trained.learning_rate, trained.held_out});
   quantized.scheme = std::move(trained.scheme);
   WAYSIDE_TRY(quantized.integer, quantize(quantized.graph, quantized.scheme.activations, quantized.scheme.weights));
   return quantized;
@@ -132,7 +134,11 @@ Result<double> score_of(const Work& work, const ir::Graph& body) {
 Result<void> make_smaller(Work& work, Report& report) {
   report.shrunk = name_of(*work.options.shrink);
   WAYSIDE_TRY(auto shrunk, shrink(work.prepared.body, samples_of(work.calibration), *work.options.shrink,
-                                  [&](double done) { return work.progress(report.shrunk, done); }));
+                                  [&](const std::string& note, double done) {
+                                    return work.progress(report.shrunk + (note.empty() ? "" : ": ") + note, done);
+                                  }));
+  if (shrunk.training)
+    report.trainings.push_back({report.shrunk, shrunk.training->learning_rate, shrunk.training->held_out});
   WAYSIDE_TRY(report.untrained_score, score_of(work, shrunk.untrained));
   WAYSIDE_TRY(report.trained_score, score_of(work, shrunk.trained));
   report.shrunk_mac_count = ir::cost(shrunk.trained).mac_count;
@@ -219,7 +225,7 @@ Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   }
   if (!work.options.training || report.variants.empty()) return {};
   const auto name = std::format("{}+qat-{}", report.variants[best].name, work.options.training->steps);
-  WAYSIDE_TRY(auto trained, train(work, std::move(best_quantized), report.model, name));
+  WAYSIDE_TRY(auto trained, train(work, std::move(best_quantized), name, report));
   WAYSIDE_CHECK(measure(work, trained, name, float_score, report));
   keep(report, std::move(trained), kept);
   return {};

@@ -55,7 +55,7 @@ struct OptimizeOptions {
 /// Each range method plain, then what equalisation and bias correction add.
 [[nodiscard]] std::vector<PtqOptions> all_chains();
 
-/// Called with what is being done and the share done; false stops.
+/// Called with what is being done, after ": " how it stands, and the share done; false stops.
 using OptimizeProgress = std::function<bool(const std::string& what, double done)>;
 
 /// Measures the chains and writes models and report. The report's chosen variant is the most accurate of those within

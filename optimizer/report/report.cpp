@@ -68,6 +68,12 @@ std::string panel(Points points, const std::string& metric, const std::string& a
 
 std::string appendix(const Report& report) {
   std::string out;
+  for (const auto& [name, rate, held] : report.trainings)
+    out += std::format(
+        "\nTraining of {} at a rate of {:g}: the outputs' distance from the float network's, on {} samples that did "
+        "not "
+        "teach, was {:.3g} before, {:.3g} after step {} (kept), {:.3g} at the end.\n",
+        name, rate, held.samples, held.first, held.best, held.best_step, held.last);
   for (const auto& sentence : report.bottlenecks) out += (out.empty() ? "\nBottlenecks:\n- " : "- ") + sentence + "\n";
   if (!report.layers.empty())
     out +=
@@ -162,6 +168,14 @@ std::string to_json(const Report& report) {
   for (const auto& layer : report.layers)
     json["layers"].push_back(
         {{"name", layer.name}, {"weights", layer.weights}, {"four_bit_db", layer.four_bit_db}, {"bits", layer.bits}});
+  for (const auto& [name, rate, held] : report.trainings)
+    json["trainings"].push_back({{"name", name},
+                                 {"learning_rate", rate},
+                                 {"held_out_samples", held.samples},
+                                 {"held_out_first", held.first},
+                                 {"held_out_best", held.best},
+                                 {"held_out_last", held.last},
+                                 {"best_step", held.best_step}});
   for (const auto& target : report.targets)
     json["targets"].push_back({{"target", target.target}, {"state", target.state}, {"files", target.files}});
   return json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";

@@ -20,24 +20,30 @@ namespace {
 using base::Code;
 using base::fail;
 using base::Result;
-using Progress = std::function<bool(double)>;
+using Progress = ShrinkProgress;
 
 /// Finalists of a search are taught for this share of the steps in each round.
 constexpr std::int64_t kSearchShare = 4;
 
-Result<ir::Graph> taught(const ir::Graph& teacher, ir::Graph student, const Samples& samples, FinetuneOptions options,
-                         const Progress& progress) {
-  if (options.steps == 0) return student;
+struct Taught {
+  ir::Graph graph;
+  std::optional<Finetuned> training;
+};
+
+Result<Taught> taught(const ir::Graph& teacher, ir::Graph student, const Samples& samples, FinetuneOptions options,
+                      const Progress& progress) {
+  if (options.steps == 0) return Taught{.graph = std::move(student), .training = {}};
   options.scheme = {};
   const Finetune run{.teacher = &teacher,
                      .student = &student,
                      .samples = samples,
                      .checkpoint = {},
                      .progress = [&](const FinetuneProgress& now) {
-                       return !progress || progress(static_cast<double>(now.step) / static_cast<double>(now.steps));
+                       return !progress ||
+                              progress(to_string(now), static_cast<double>(now.step) / static_cast<double>(now.steps));
                      }};
-  WAYSIDE_CHECK(finetune(run, options));
-  return student;
+  WAYSIDE_TRY(auto training, finetune(run, options));
+  return Taught{.graph = std::move(student), .training = std::move(training)};
 }
 
 /// Mean square difference of the outputs on some samples, in parts of the teacher's mean square.
@@ -74,9 +80,11 @@ Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const
   const auto recover = [&](ir::Graph& graph, std::size_t round) -> Result<void> {
     if (round + 1 == options.rounds) return {};
     const auto count = static_cast<double>(options.rounds);
-    WAYSIDE_TRY(graph, taught(teacher, std::move(graph), samples, brief, [&](double done) {
-                  return !progress || progress((static_cast<double>(round) + done) / count);
+    WAYSIDE_TRY(auto done,
+                taught(teacher, std::move(graph), samples, brief, [&](const std::string& note, double share) {
+                  return !progress || progress(note, (static_cast<double>(round) + share) / count);
                 }));
+    graph = std::move(done.graph);
     return {};
   };
   return prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .recover = recover},
@@ -96,19 +104,21 @@ Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, con
                            const Progress& progress) {
   FinetuneOptions brief = options.training;
   brief.steps = std::max<std::int64_t>(1, brief.steps / kSearchShare);
-  const Search search{.limit = *options.latency,
-                      .prune = {},
-                      .measure = [](const ir::Graph& graph) -> Result<std::chrono::nanoseconds> {
-                        WAYSIDE_TRY(const auto latency, measure_on_cpu(graph, {}));
-                        return latency.median;
-                      },
-                      .score = [&](ir::Graph& graph, std::size_t) -> Result<double> {
-                        WAYSIDE_TRY(graph, taught(teacher, std::move(graph), samples, brief,
-                                                  [&](double) { return !progress || progress(0); }));
-                        WAYSIDE_TRY(const double error, distance(teacher, graph, samples));
-                        return -error;
-                      },
-                      .damage = [&](const ir::Graph& graph) { return distance(teacher, graph, samples); }};
+  const Search search{
+      .limit = *options.latency,
+      .prune = {},
+      .measure = [](const ir::Graph& graph) -> Result<std::chrono::nanoseconds> {
+        WAYSIDE_TRY(const auto latency, measure_on_cpu(graph, {}));
+        return latency.median;
+      },
+      .score = [&](ir::Graph& graph, std::size_t) -> Result<double> {
+        WAYSIDE_TRY(auto done, taught(teacher, std::move(graph), samples, brief,
+                                      [&](const std::string& note, double) { return !progress || progress(note, 0); }));
+        graph = std::move(done.graph);
+        WAYSIDE_TRY(const double error, distance(teacher, graph, samples));
+        return -error;
+      },
+      .damage = [&](const ir::Graph& graph) { return distance(teacher, graph, samples); }};
   WAYSIDE_TRY(auto candidates, search_architecture(teacher, {}, search));
   return std::move(candidates.front().graph);
 }
@@ -157,7 +167,8 @@ Result<Shrunk> shrink(const ir::Graph& teacher, const Samples& samples, const Sh
   training.steps -= training.steps / rounds * (rounds - 1);  // pruned() took those of the other rounds
   training.keep_zeros = options.sparsity.has_value();
   WAYSIDE_TRY(auto trained, taught(teacher, student, samples, training, progress));
-  return Shrunk{.untrained = std::move(student), .trained = std::move(trained)};
+  return Shrunk{
+      .untrained = std::move(student), .trained = std::move(trained.graph), .training = std::move(trained.training)};
 }
 
 }  // namespace wayside::optimizer

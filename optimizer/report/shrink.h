@@ -38,10 +38,13 @@ struct ShrinkOptions {
 
 struct Shrunk {
   ir::Graph untrained, trained;  ///< before and after the training, of several rounds the last one's
+  std::optional<Finetuned> training;
 };
-/// `teacher` is in .tflite forms. Called with the share done, false stops. Errors: invalid_argument, not_found (nothing
+/// Called with how the training stands (may be empty) and the share done; false stops.
+using ShrinkProgress = std::function<bool(const std::string& note, double done)>;
+/// `teacher` is in .tflite forms. Errors: invalid_argument, not_found (nothing
 /// is fast enough), bad_state (stopped).
 [[nodiscard]] base::Result<Shrunk> shrink(const ir::Graph& teacher, const Samples& samples,
-                                          const ShrinkOptions& options, const std::function<bool(double)>& progress);
+                                          const ShrinkOptions& options, const ShrinkProgress& progress);
 
 }  // namespace wayside::optimizer

@@ -14,6 +14,7 @@
 #include "optimizer/quantize/ptq.h"
 #include "optimizer/report/mixed.h"
 #include "optimizer/report/task.h"
+#include "optimizer/tune/finetune.h"
 
 namespace wayside::optimizer {
 
@@ -48,6 +49,13 @@ base::Result<Variant> measure_variant(const Prepared& prepared, const Quantized&
 base::Result<Variant> measure_weight_only(const Prepared& prepared, WeightFormat format, const Task& task,
                                           const std::vector<TaskSample>& evaluation, const std::filesystem::path& file);
 
+/// A training that made a variant, or the smaller network of all of them.
+struct Training {
+  std::string name;
+  double learning_rate = 0;
+  HeldOut held_out;
+};
+
 struct Report {
   std::string model, metric, calibration_sha256;
   std::uint64_t mac_count = 0;
@@ -62,6 +70,7 @@ struct Report {
   std::vector<emit::TargetStatus> targets{};
   std::vector<std::string> bottlenecks{};        ///< where a profile was asked for
   std::optional<std::uint64_t> training_seed{};  ///< of quantisation-aware training, where it was asked for
+  std::vector<Training> trainings{};
 };
 [[nodiscard]] std::string to_markdown(const Report& report);
 [[nodiscard]] std::string to_json(const Report& report);

@@ -9,10 +9,8 @@
 #include <format>
 #include <fstream>
 #include <iterator>
-#include <map>
+#include <limits>
 #include <numbers>
-#include <numeric>
-#include <random>
 #include <span>
 #include <sstream>
 #include <string>
@@ -21,8 +19,8 @@
 #include <vector>
 
 #include "optimizer/tflite/writer.h"
+#include "optimizer/tune/lesson.h"
 #include "optimizer/tune/student.h"
-#include "optimizer/tune/torch_samples.h"
 #include "ota/store/digest.h"
 
 namespace wayside::optimizer {
@@ -33,67 +31,22 @@ using base::fail;
 using base::Result;
 using SteadyClock = std::chrono::steady_clock;
 
-/// Samples that tell the size of the teacher's tensors.
-constexpr std::size_t kLooks = 64;
-
-/// Which sample comes when: every one once in each round, in an order of its own.
-class Order {
- public:
-  Order(std::size_t count, std::uint64_t seed) : order_(count), seed_(seed) {}
-  std::size_t at(std::uint64_t position) {
-    const std::uint64_t round = position / order_.size();
-    if (round != round_) {
-      constexpr std::uint64_t kApart = 1'000'003;  // a prime: seeds that follow each other share no rounds
-      std::iota(order_.begin(), order_.end(), std::size_t{0});
-      std::mt19937_64 random(seed_ * kApart + round);
-      std::ranges::shuffle(order_, random);
-      round_ = round;
-    }
-    return order_[position % order_.size()];
-  }
-
- private:
-  std::vector<std::size_t> order_;
-  std::uint64_t seed_, round_ = static_cast<std::uint64_t>(-1);
-};
-
-/// Tensors to compare.
-struct Pair {
-  ir::TensorId teacher = 0, student = 0;
-  double weight = 1;
-  torch::Tensor size{};  ///< the teacher's mean square
-};
-
-std::vector<Pair> output_pairs(const Finetune& run) {
-  std::vector<Pair> pairs;
-  const std::size_t count = run.teacher->outputs.size();
-  for (std::size_t i = 0; i < count; ++i)
-    pairs.push_back({.teacher = run.teacher->outputs[i],
-                     .student = run.student->outputs[i],
-                     .weight = 1 / static_cast<double>(count)});
-  return pairs;
-}
-
-std::vector<Pair> feature_pairs(const ir::Graph& teacher, const ir::Graph& student, double weight) {
-  std::vector<Pair> pairs;
-  if (weight <= 0) return pairs;
-  std::map<std::string, ir::TensorId> names;
-  for (const auto& op : teacher.ops) names.emplace(teacher.tensors[op.output].name, op.output);
-  for (const auto& op : student.ops) {
-    const auto& tensor = student.tensors[op.output];
-    const auto found = names.find(tensor.name);
-    const bool same = found != names.end() && teacher.tensors[found->second].shape == tensor.shape;
-    if (same && !std::ranges::contains(student.outputs, op.output))
-      pairs.push_back({.teacher = found->second, .student = op.output});
-  }
-  for (Pair& pair : pairs) pair.weight = weight / static_cast<double>(pairs.size());
-  return pairs;
-}
+/// Tried where no rate is given. Folded networks in training with rounding want low ones.
+constexpr double kRoundedRates[] = {1e-5, 5e-5, 2.5e-4}, kFloatRates[] = {1e-4, 5e-4, 2.5e-3};
+/// Each with this part of the steps.
+constexpr std::int64_t kTrialPart = 8;
+/// The rate rises over this part of the steps: Adam knows the gradients' sizes by then.
+constexpr std::int64_t kWarmupPart = 20;
+/// Of the gradient of a loss whose size is 1 for a student that answers nothing: far steps come from single samples.
+constexpr double kMostNorm = 1;
+/// At most so often in a run.
+constexpr std::int64_t kMeasurements = 20;
 
 Result<void> check(const Finetune& run, const FinetuneOptions& options) {
   const ir::Graph &teacher = *run.teacher, &student = *run.student;
   const auto refuse = [](std::string what) { return fail(Code::invalid_argument, "fine-tuning: " + std::move(what)); };
-  if (run.samples.count == 0) return refuse("no samples; give frames of the kind that the device will see");
+  if (run.samples.count < 2)  // one of them is held out
+    return refuse(std::format("{} samples; give frames of the kind that the device will see", run.samples.count));
   if (options.steps < 1 || options.batch_size < 1 || options.checkpoint_every < 1)
     return refuse("steps, batch size and steps between checkpoints start at 1");
   if (teacher.outputs.size() != student.outputs.size()) return refuse("teacher and student differ in outputs");
@@ -118,10 +71,10 @@ Result<void> check(const Finetune& run, const FinetuneOptions& options) {
 Result<std::string> identity(const Finetune& run, const FinetuneOptions& options) {
   ota::Sha256 hash;
   const auto add = [&hash](const auto& values) { hash.update(std::as_bytes(std::span(values))); };
-  const auto text =
-      std::format("{} {} {} {} {} {} {} {} {} {} {}", options.steps, options.batch_size, options.learning_rate,
-                  options.seed, static_cast<int>(options.loss), options.temperature, options.feature_weight,
-                  options.keep_zeros, options.learn_scales, run.samples.count, torch::get_num_threads());
+  const auto text = std::format("{} {} {} {} {} {} {} {} {} {} {} {}", options.steps, options.batch_size,
+                                options.learning_rate.value_or(-1), options.seed, options.vary,
+                                static_cast<int>(options.loss), options.temperature, options.feature_weight,
+                                options.keep_zeros, options.learn_scales, run.samples.count, torch::get_num_threads());
   add(text);
   for (const auto* graph : {run.teacher, static_cast<const ir::Graph*>(run.student)}) {
     for (const auto& op : graph->ops) {
@@ -138,108 +91,124 @@ Result<std::string> identity(const Finetune& run, const FinetuneOptions& options
 
 class Trainer {
  public:
-  Trainer(const Finetune& run, const FinetuneOptions& options)
+  Trainer(const Finetune& run, const FinetuneOptions& options, Lesson& lesson)
       : run_(run),
         options_(options),
-        teacher_(*run.teacher),
+        lesson_(lesson),
         student_(*run.student, options),
-        adam_(student_.parameters(), torch::optim::AdamOptions(options.learning_rate)),
-        order_(run.samples.count, options.seed),
-        teacher_values_(run.teacher->tensors.size()),
-        outputs_(output_pairs(run)),
-        features_(feature_pairs(*run.teacher, *run.student, options.feature_weight)) {
-    teacher_.read_weights(*run.teacher);
-    teacher_.eval();
-    teacher_.observe([this](ir::TensorId id, const torch::Tensor& x) { teacher_values_[id] = x; });
+        adam_(student_.parameters(), torch::optim::AdamOptions(options.learning_rate.value_or(0))),
+        rate_(options.learning_rate.value_or(0)) {
+    held_out_.samples = lesson_.held_out_count();
   }
 
   Result<Finetuned> train() {
     WAYSIDE_TRY(identity_, identity(run_, options_));
-    WAYSIDE_CHECK(look());
     std::int64_t first = 0;
     if (!run_.checkpoint.empty() && std::filesystem::exists(run_.checkpoint)) {
       WAYSIDE_TRY(first, load());
+    } else {
+      held_out_.first = held_out_.best = held_out_.last = lesson_.held_out_loss(student_);
+      WAYSIDE_CHECK(choose_rate());
+      if (!options_.learning_rate && !run_.checkpoint.empty()) WAYSIDE_CHECK(save(0));
     }
-    const auto started = SteadyClock::now();
-    for (std::int64_t step = first; step < options_.steps; ++step) {
-      WAYSIDE_TRY(const double loss, one_step(step));
-      const double seconds = std::chrono::duration<double>(SteadyClock::now() - started).count();
-      const std::int64_t done = step + 1, left = options_.steps - done;
-      const double left_s = seconds / static_cast<double>(done - first) * static_cast<double>(left);
-      const bool stopped = run_.progress && !run_.progress({done, options_.steps, loss, left_s}) && left > 0;
-      const bool keep = !run_.checkpoint.empty() && left > 0 && (stopped || done % options_.checkpoint_every == 0);
-      if (keep) WAYSIDE_CHECK(save(done));
-      if (stopped)
-        return fail(Code::bad_state, std::format("fine-tuning: stopped at step {} of {}", done, options_.steps));
-    }
+    WAYSIDE_CHECK(teach(first, (options_.steps + kMeasurements - 1) / kMeasurements));
     std::error_code none;
     if (!run_.checkpoint.empty()) std::filesystem::remove(run_.checkpoint, none);
+    Finetuned done{.first_loss = losses_[0].item<double>(),
+                   .last_loss = losses_[1].item<double>(),
+                   .learning_rate = rate_,
+                   .held_out = held_out_,
+                   .scheme = options_.scheme};
+    if (held_out_.best_step == 0) return done;
+    student_.restore(best_);
     student_.write_weights(*run_.student);
-    return Finetuned{
-        .first_loss = losses_[0].item<double>(), .last_loss = losses_[1].item<double>(), .scheme = student_.scheme()};
+    done.scheme = student_.scheme();
+    return done;
   }
 
  private:
   [[nodiscard]] std::int64_t tenth() const { return std::max<std::int64_t>(1, options_.steps / 10); }
 
-  Result<void> look() {
-    const torch::NoGradGuard no_grad;
-    const std::size_t count = std::min(kLooks, run_.samples.count);
-    for (std::size_t i = 0; i < count; ++i) {
-      // Spread over the whole set: neighbours are often frames of one scene.
-      WAYSIDE_TRY(const auto x, load_sample(*run_.student, run_.samples, i * run_.samples.count / count));
-      teacher_.forward(x);
-      for (auto* pairs : {&outputs_, &features_}) {
-        for (Pair& pair : *pairs) {
-          const auto square = teacher_values_[pair.teacher].square().mean() / static_cast<double>(count);
-          pair.size = pair.size.defined() ? pair.size + square : square;
-        }
-      }
+  [[nodiscard]] std::span<const double> rates() const {
+    if (options_.learning_rate) return {};
+    return options_.scheme.empty() ? std::span(kFloatRates) : std::span(kRoundedRates);
+  }
+  [[nodiscard]] std::int64_t trial_steps() const { return std::max<std::int64_t>(1, options_.steps / kTrialPart); }
+  [[nodiscard]] std::int64_t all_trial_steps() const {
+    return trial_steps() * static_cast<std::int64_t>(rates().size());
+  }
+
+  /// Short runs from the same start.
+  Result<void> choose_rate() {
+    double least = std::numeric_limits<double>::infinity();
+    std::int64_t before = 0;
+    for (const double rate : rates()) {
+      FinetuneOptions brief = options_;
+      brief.steps = trial_steps();
+      brief.learning_rate = rate;
+      Finetune trial = run_;
+      trial.checkpoint.clear();
+      trial.progress = [&](const FinetuneProgress& now) {
+        const std::int64_t done = before + now.step, all = options_.steps + all_trial_steps();
+        const double left_s = now.spent_s * static_cast<double>(all - done) / static_cast<double>(now.step);
+        return !run_.progress || run_.progress({done, all, now.loss, now.held_out, now.spent_s, left_s});
+      };
+      Trainer trainer(trial, brief, lesson_);
+      trainer.held_out_.best = held_out_.first;
+      WAYSIDE_CHECK(trainer.teach(0, brief.steps));
+      before += brief.steps;
+      if (rate_ != 0 && !(trainer.held_out_.last < least)) continue;
+      least = trainer.held_out_.last;
+      rate_ = rate;
     }
     return {};
   }
 
-  [[nodiscard]] torch::Tensor difference(const Pair& pair, const torch::Tensor& got) const {
-    constexpr double kLeast = 1e-12;  // of an output that is always zero
-    return (got - teacher_values_[pair.teacher]).square().mean() / pair.size.clamp_min(kLeast) * pair.weight;
+  /// Measures each time after `every` steps.
+  Result<void> teach(std::int64_t first, std::int64_t every) {
+    const auto started = SteadyClock::now();
+    const std::int64_t tried = all_trial_steps(), all = options_.steps + tried;
+    for (std::int64_t step = first; step < options_.steps; ++step) {
+      WAYSIDE_TRY(const double loss, one_step(step));
+      const std::int64_t done = step + 1, left = options_.steps - done;
+      if (done % every == 0 || left == 0) measure(done);
+      const double seconds = std::chrono::duration<double>(SteadyClock::now() - started).count();
+      const double left_s = seconds / static_cast<double>(done - first) * static_cast<double>(left);
+      const bool stopped =
+          run_.progress && !run_.progress({tried + done, all, loss, held_out_.best, seconds, left_s}) && left > 0;
+      const bool keep = !run_.checkpoint.empty() && left > 0 && (stopped || done % options_.checkpoint_every == 0);
+      if (keep) WAYSIDE_CHECK(save(done));
+      if (stopped)
+        return fail(Code::bad_state, std::format("fine-tuning: stopped at step {} of {}", done, options_.steps));
+    }
+    return {};
   }
 
-  [[nodiscard]] torch::Tensor divergence(const Pair& pair, const torch::Tensor& got) const {
-    const auto& wanted = teacher_values_[pair.teacher];
-    const std::int64_t axis = wanted.dim() == 4 ? 1 : wanted.dim() - 1;
-    const auto p = torch::log_softmax(wanted / options_.temperature, axis);
-    const auto q = torch::log_softmax(got / options_.temperature, axis);
-    return (p.exp() * (p - q)).sum(axis).mean() * (options_.temperature * options_.temperature * pair.weight);
+  void measure(std::int64_t step) {
+    held_out_.last = lesson_.held_out_loss(student_);
+    if (!(held_out_.last < held_out_.best)) return;
+    held_out_.best = held_out_.last;
+    held_out_.best_step = step;
+    best_ = student_.state();
   }
 
-  Result<torch::Tensor> loss_of(std::size_t sample) {
-    WAYSIDE_TRY(const auto x, load_sample(*run_.student, run_.samples, sample));
-    {
-      const torch::NoGradGuard no_grad;
-      teacher_.forward(x);
-    }
-    const auto got = student_.forward(x);
-    auto loss = torch::zeros({});
-    for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      const bool square = options_.loss == DistillLoss::mean_square;
-      loss = loss + (square ? difference(outputs_[i], got[i]) : divergence(outputs_[i], got[i]));
-    }
-    for (const Pair& pair : features_) loss = loss + difference(pair, student_.values()[pair.student]);
-    return loss;
+  [[nodiscard]] double rate_at(std::int64_t step) const {
+    const double all = static_cast<double>(options_.steps), warmup = std::ceil(all / kWarmupPart);
+    const double done = static_cast<double>(step);
+    return rate_ * std::min(1.0, (done + 1) / warmup) * 0.5 * (1 + std::cos(std::numbers::pi * done / all));
   }
 
   Result<double> one_step(std::int64_t step) {
-    const double done = static_cast<double>(step) / static_cast<double>(options_.steps);
-    for (auto& group : adam_.param_groups())
-      group.options().set_lr(options_.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done)));
+    for (auto& group : adam_.param_groups()) group.options().set_lr(rate_at(step));
     adam_.zero_grad();
     double sum = 0;
     for (std::size_t i = 0; i < options_.batch_size; ++i) {
       const std::uint64_t position = static_cast<std::uint64_t>(step) * options_.batch_size + i;
-      WAYSIDE_TRY(const auto loss, loss_of(order_.at(position)));
+      WAYSIDE_TRY(const auto loss, lesson_.loss(student_, position));
       (loss / static_cast<double>(options_.batch_size)).backward();
       sum += loss.item<double>() / static_cast<double>(options_.batch_size);
     }
+    torch::nn::utils::clip_grad_norm_(student_.parameters(), kMostNorm);
     adam_.step();
     student_.restore_zeros();
     if (step < tenth()) losses_[0] += sum / static_cast<double>(tenth());
@@ -258,6 +227,10 @@ class Trainer {
       archive.write("adam", adam);
       archive.write("step", torch::tensor(step));
       archive.write("losses", losses_);
+      archive.write("rate", torch::tensor(rate_, torch::kDouble));
+      archive.write("held_out", torch::tensor({held_out_.first, held_out_.best, held_out_.last}, torch::kDouble));
+      archive.write("best_step", torch::tensor(held_out_.best_step));
+      for (std::size_t i = 0; i < best_.size(); ++i) archive.write(std::format("best_{}", i), best_[i]);
       archive.save_to(bytes);
     } catch (const std::exception&) {
       return fail(Code::io, std::format("checkpoint {}: not enough memory to write it", run_.checkpoint.string()));
@@ -285,13 +258,23 @@ class Trainer {
       std::istringstream bytes(archive_bytes);
       torch::serialize::InputArchive archive, student, adam;
       archive.load_from(bytes);
-      torch::Tensor step;
+      torch::Tensor step, rate, held_out, best_step;
       archive.read("student", student);
       archive.read("adam", adam);
       archive.read("step", step);
       archive.read("losses", losses_);
+      archive.read("rate", rate);
+      archive.read("held_out", held_out);
+      archive.read("best_step", best_step);
       student_.load(student);
       adam_.load(adam);
+      rate_ = rate.item<double>();
+      held_out_.first = held_out[0].item<double>();
+      held_out_.best = held_out[1].item<double>();
+      held_out_.last = held_out[2].item<double>();
+      held_out_.best_step = best_step.item<std::int64_t>();
+      best_.resize(held_out_.best_step > 0 ? student_.parameters().size() : 0);
+      for (std::size_t i = 0; i < best_.size(); ++i) archive.read(std::format("best_{}", i), best_[i]);
       return step.item<std::int64_t>();
     } catch (const std::exception&) {
       return refuse("written by another version");
@@ -300,21 +283,27 @@ class Trainer {
 
   const Finetune& run_;
   const FinetuneOptions& options_;
+  Lesson& lesson_;
   std::string identity_;
-  ir::TorchModel teacher_;
   Student student_;
   torch::optim::Adam adam_;
-  Order order_;
-  std::vector<torch::Tensor> teacher_values_;
-  std::vector<Pair> outputs_, features_;
+  double rate_;
+  HeldOut held_out_;
+  std::vector<torch::Tensor> best_;  ///< Student::state() of held_out_.best_step
   torch::Tensor losses_ = torch::zeros({2}, torch::kDouble);
 };
 
 }  // namespace
 
+std::string to_string(const FinetuneProgress& progress) {
+  return std::format("held out {:.3g} at best", progress.held_out);
+}
+
 Result<Finetuned> finetune(const Finetune& run, const FinetuneOptions& options) {
   WAYSIDE_CHECK(check(run, options));
-  return Trainer(run, options).train();
+  Lesson lesson(run, options);
+  WAYSIDE_CHECK(lesson.prepare());
+  return Trainer(run, options, lesson).train();
 }
 
 }  // namespace wayside::optimizer

@@ -32,8 +32,8 @@ Student::Student(const ir::Graph& graph, const FinetuneOptions& options)
   model_->observe([this](ir::TensorId id, const torch::Tensor& x) { values_[id] = x; });
   if (scheme_.empty()) return;
   model_->fake_quantize(scheme_);
+  choose_learned(options.learn_scales);
   if (!options.learn_scales) return;
-  choose_learned();
   auto logarithms = torch::zeros({static_cast<std::int64_t>(graph.tensors.size())});
   for (std::size_t id = 0; id < learned_.size(); ++id) {
     if (learned_[id]) logarithms[static_cast<std::int64_t>(id)] = std::log(scheme_.activations[id].scale);
@@ -42,7 +42,7 @@ Student::Student(const ir::Graph& graph, const FinetuneOptions& options)
   model_->round_activations([this](ir::TensorId id, const torch::Tensor& x) { return rounded(id, x); });
 }
 
-void Student::choose_learned() {
+void Student::choose_learned(bool learn) {
   owners_.resize(graph_.tensors.size());
   std::iota(owners_.begin(), owners_.end(), ir::TensorId{0});
   learned_.assign(graph_.tensors.size(), false);
@@ -50,12 +50,13 @@ void Student::choose_learned() {
     if (keeps_scale(op.kind)) {
       owners_[op.output] = owners_[op.inputs[0]];
     } else {
-      learned_[op.output] = !is_prescribed(op.kind) && scheme_.activations[op.output].scale > 0;
+      learned_[op.output] = learn && !is_prescribed(op.kind) && scheme_.activations[op.output].scale > 0;
     }
   }
 }
 
 torch::Tensor Student::rounded(ir::TensorId id, const torch::Tensor& x) const {
+  if (scheme_.empty()) return x;
   const auto owner = owners_[id];
   const TensorQuantization& q = scheme_.activations[owner];
   if (q.scale == 0) return x;
@@ -65,7 +66,17 @@ torch::Tensor Student::rounded(ir::TensorId id, const torch::Tensor& x) const {
   return (steps + (steps.round() - steps).detach() - q.zero_point) * scale;
 }
 
-std::vector<torch::Tensor> Student::forward(const torch::Tensor& x) { return model_->forward(x); }
+std::vector<torch::Tensor> Student::state() const {
+  std::vector<torch::Tensor> out;
+  for (const auto& parameter : parameters()) out.push_back(parameter.detach().clone());
+  return out;
+}
+
+void Student::restore(const std::vector<torch::Tensor>& state) {
+  const torch::NoGradGuard no_grad;
+  auto mine = parameters();
+  for (std::size_t i = 0; i < mine.size(); ++i) mine[i].copy_(state[i]);
+}
 
 void Student::restore_zeros() {
   const torch::NoGradGuard no_grad;

@@ -17,18 +17,23 @@ class Student : public torch::nn::Module {
   /// `graph` outlives this object.
   Student(const ir::Graph& graph, const FinetuneOptions& options);
 
-  /// Outputs as their readers get them. Every computed tensor, before rounding, is in values() until the next call.
-  std::vector<torch::Tensor> forward(const torch::Tensor& x);
+  /// Leaves every computed tensor, before rounding, in values() until the next call.
+  void forward(const torch::Tensor& x) { model_->forward(x); }
   [[nodiscard]] const std::vector<torch::Tensor>& values() const { return values_; }
+  /// One of them as its readers get it.
+  [[nodiscard]] torch::Tensor as_read(ir::TensorId id) const { return rounded(id, values_[id]); }
 
   /// After each step of the optimiser, where zeros are to stay.
   void restore_zeros();
+  /// Copies of the parameters, and back.
+  [[nodiscard]] std::vector<torch::Tensor> state() const;
+  void restore(const std::vector<torch::Tensor>& state);
   void write_weights(ir::Graph& graph) const { model_->write_weights(graph); }
   /// The options' scheme with the learned scales.
   [[nodiscard]] Scheme scheme() const;
 
  private:
-  void choose_learned();
+  void choose_learned(bool learn);
   [[nodiscard]] torch::Tensor rounded(ir::TensorId id, const torch::Tensor& x) const;
 
   const ir::Graph& graph_;

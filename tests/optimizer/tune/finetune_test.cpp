@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "optimizer/ir/interpreter.h"
 #include "optimizer/quantize/ptq.h"
+#include "optimizer/tune/picture_variation.h"
 #include "optimizer/tune/prune.h"
 #include "tests/optimizer/small_graph.h"
 #include "tests/optimizer/tune/tune_fixture.h"
@@ -51,7 +53,7 @@ class FinetuneTest : public Tune {
     return {.teacher = &teacher, .student = &student, .samples = samples, .checkpoint = {}, .progress = {}};
   }
   FinetuneOptions aware(const Scheme& scheme) const {
-    return {.steps = 40, .batch_size = 4, .learning_rate = 2e-3, .scheme = scheme, .checkpoint_every = 10};
+    return {.steps = 40, .batch_size = 4, .learning_rate = 3e-5, .scheme = scheme, .checkpoint_every = 10};
   }
   /// Mean square difference of all outputs on pictures that did not teach.
   double distance(const ir::Graph& student, const Scheme& scheme = {}) const {
@@ -101,7 +103,7 @@ TEST_F(FinetuneTest, QuantizationAwareTrainingLowersTheLossOfFourBits) {
   const auto done = finetune(run_of(student), options);
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_LT(distance(student, done->scheme), 0.9 * before);
-  EXPECT_LT(done->last_loss, done->first_loss);
+  EXPECT_LT(done->held_out.best, 0.9 * done->held_out.first);
   const auto integer = quantize(student, done->scheme.activations, done->scheme.weights);
   ASSERT_TRUE(integer) << integer.error().message;
   EXPECT_TRUE(std::ranges::all_of(integer->weights[0].weight, [](int q) { return -7 <= q && q <= 7; }));
@@ -163,10 +165,101 @@ TEST_F(FinetuneTest, PrunedStudentLearnsFromUnlabelledSamples) {
   EXPECT_LT(done->last_loss, 0.5 * done->first_loss);
   EXPECT_LT(distance(student), 0.5 * before);
   EXPECT_TRUE(done->scheme.empty());
+  EXPECT_EQ(done->learning_rate, 5e-3);
+  EXPECT_EQ(done->held_out.samples, 20U);
+  EXPECT_LT(done->held_out.best, 0.5 * done->held_out.first);
+  EXPECT_EQ(reports.back().held_out, done->held_out.best);
   ASSERT_EQ(reports.size(), 60U);
   EXPECT_EQ(reports.back().step, 60);
   EXPECT_EQ(reports.back().left_s, 0);
   EXPECT_GT(reports.front().left_s, 0);
+}
+
+/// A rate that ruins the student: what is returned is what came, or what was best before it was ruined.
+TEST_F(FinetuneTest, NeverReturnsWorseThanItGot) {
+  const Quantized start = quantized(0);
+  ir::Graph student = start.graph;
+  auto options = aware(start.scheme);
+  options.learning_rate = 0.1;
+  const auto done = finetune(run_of(student), options);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_GT(done->held_out.last, 10 * done->held_out.first) << "or nothing is shown";
+  EXPECT_EQ(done->held_out.best, done->held_out.first);
+  EXPECT_EQ(done->held_out.best_step, 0);
+  EXPECT_EQ(all_weights(student), all_weights(start.graph));
+  EXPECT_EQ(all_scales(done->scheme), all_scales(start.scheme));
+}
+
+TEST_F(FinetuneTest, HeldOutSamplesDoNotTeach) {
+  ir::Graph student = teacher;
+  std::vector<std::size_t> loads;
+  Finetune run = run_of(student);
+  run.samples.load = [&](std::size_t i) {
+    loads.push_back(i);
+    return pictures[i];
+  };
+  const auto done = finetune(run, {.steps = 20, .batch_size = 4, .learning_rate = 0, .scheme = {}});
+  ASSERT_TRUE(done);
+  ASSERT_GE(loads.size(), 102U);  // the last: those held out, two that tell this run from others, those that teach
+  std::set<std::size_t> held_out(loads.end() - 102, loads.end() - 82), taught(loads.end() - 80, loads.end());
+  EXPECT_EQ(held_out.size(), 20U);
+  EXPECT_EQ(taught.size(), 80U);
+  for (const std::size_t sample : held_out) EXPECT_FALSE(taught.contains(sample)) << sample;
+  for (std::size_t part = 0; part < 20; ++part)
+    EXPECT_EQ(std::ranges::count_if(held_out, [&](std::size_t i) { return i / 5 == part; }), 1) << "spread evenly";
+}
+
+/// Where none is given, the one of the three that comes nearest; after an interruption too.
+TEST_F(FinetuneTest, FindsARate) {
+  ir::Graph pruned = prune_channels(teacher, weight_scores(teacher, Importance::l2), {.kept_mac_share = 0.6})->graph;
+  const FinetuneOptions options{.steps = 48, .batch_size = 4, .scheme = {}, .checkpoint_every = 10};
+  ir::Graph whole = pruned, cut = pruned;
+  std::vector<FinetuneProgress> reports;
+  Finetune run = run_of(whole);
+  run.progress = [&](const FinetuneProgress& progress) {
+    reports.push_back(progress);
+    return true;
+  };
+  const auto done = finetune(run, options);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->learning_rate, 2.5e-3) << "far from the teacher the fastest is best";
+  ASSERT_EQ(reports.size(), 48U + 3 * 6);
+  EXPECT_EQ(reports.front().steps, 66);
+  EXPECT_EQ(reports[10].step, 11);
+  EXPECT_EQ(reports.back().step, 66);
+  Finetune other = run_of(cut);
+  other.checkpoint = checkpoint;
+  for (const int last : {9, 40}) {  // while it tries rates, and later
+    other.progress = [&](const FinetuneProgress& progress) { return progress.step != last; };
+    ASSERT_FALSE(finetune(other, options));
+  }
+  std::int64_t first_step = 0;
+  other.progress = [&](const FinetuneProgress& progress) {
+    if (first_step == 0) first_step = progress.step;
+    return true;
+  };
+  ASSERT_TRUE(finetune(other, options));
+  EXPECT_EQ(first_step, 41);
+  EXPECT_EQ(all_weights(cut), all_weights(whole));
+}
+
+/// Shifted, mirrored, with other contrast; never out of the range, and the same for the same seed.
+TEST(VariedPicture, StaysAPictureOfItsRange) {
+  const auto picture = torch::arange(16 * 24, torch::kFloat).view({1, 1, 16, 24});
+  bool mirrored = false, straight = false;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    const auto out = varied(picture, {.low = 10, .high = 300}, seed);
+    ASSERT_EQ(out.sizes(), picture.sizes());
+    EXPECT_GE(out.min().item<float>(), 10);
+    EXPECT_LE(out.max().item<float>(), 300);
+    EXPECT_TRUE(torch::equal(out, varied(picture, {.low = 10, .high = 300}, seed)));
+    const float step = (out[0][0][8][13] - out[0][0][8][12]).item<float>();
+    mirrored = mirrored || step < -0.7;
+    straight = straight || step > 0.7;
+  }
+  EXPECT_TRUE(mirrored && straight);
+  EXPECT_TRUE(is_picture({1, 16, 24, 3}) && is_picture({1, 16, 24, 1}));
+  EXPECT_FALSE(is_picture({1, 1, 36, 1}) || is_picture({1, 36}) || is_picture({1, 16, 16, 8}));
 }
 
 TEST_F(FinetuneTest, SeedsDecide) {
@@ -296,7 +389,9 @@ TEST_F(FinetuneTest, RefusesWhatDoesNotFit) {
   EXPECT_EQ(code(run, {.steps = 2, .scheme = {.activations = {{.scale = 1}}, .weights = {}}}), Code::invalid_argument);
   run.samples = {};
   EXPECT_EQ(code(run, few), Code::invalid_argument);
-  run.samples = samples_of({{1, 2, 3}});
+  run.samples = samples_of({pictures[0]});
+  EXPECT_EQ(code(run, few), Code::invalid_argument);
+  run.samples = samples_of({{1, 2, 3}, {1, 2, 3}});
   EXPECT_EQ(code(run, few), Code::invalid_argument);
   run.samples = samples;
   student.outputs.pop_back();
