@@ -11,6 +11,7 @@
 #include "optimizer/ir/interpreter.h"
 #include "optimizer/tune/latency.h"
 #include "optimizer/tune/low_rank.h"
+#include "optimizer/tune/refit.h"
 #include "optimizer/tune/search.h"
 #include "optimizer/tune/taylor.h"
 
@@ -87,7 +88,11 @@ Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const
     graph = std::move(done.graph);
     return {};
   };
-  return prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .recover = recover},
+  const auto repair = [&](const ir::Graph& before, Pruned& done) -> Result<void> {
+    WAYSIDE_CHECK(refit_layers(before, done.masked, done.graph, samples));
+    return {};
+  };
+  return prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .repair = repair, .recover = recover},
                          {.kept_mac_share = *options.kept_mac_share});
 }
 
@@ -129,6 +134,7 @@ Result<ir::Graph> smaller(const ir::Graph& teacher, const Samples& samples, cons
   if (options.sparsity) return thinned(teacher, *options.sparsity);
   if (options.latency) return searched(teacher, samples, options, progress);
   WAYSIDE_TRY(auto done, factorise(teacher, {.energy = options.energy.value_or(1), .rank_share = {}}));
+  WAYSIDE_CHECK(refit_layers(teacher, teacher, done.graph, samples));
   return std::move(done.graph);
 }
 

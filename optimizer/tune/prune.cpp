@@ -220,6 +220,7 @@ Result<ir::Graph> prune_in_rounds(ir::Graph graph, const PruneRounds& rounds, Pr
     options.kept_mac_share = std::min(1.0, schedule[round] * whole / macs(graph));
     WAYSIDE_TRY(const auto scores, rounds.score(graph));
     WAYSIDE_TRY(auto pruned, prune_channels(graph, scores, options));
+    if (rounds.repair) WAYSIDE_CHECK(rounds.repair(graph, pruned));
     graph = std::move(pruned.graph);
     if (rounds.recover) WAYSIDE_CHECK(rounds.recover(graph, round));
   }

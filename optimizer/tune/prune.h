@@ -55,6 +55,8 @@ struct Pruned {
 struct PruneRounds {
   std::size_t rounds = 4;
   std::function<base::Result<ChannelScores>(const ir::Graph&)> score;
+  /// Before recover(): what is left may make up for what is gone; `before` is the graph of this round's start.
+  std::function<base::Result<void>(const ir::Graph& before, Pruned&)> repair{};
   std::function<base::Result<void>(ir::Graph&, std::size_t round)> recover;
 };
 [[nodiscard]] base::Result<ir::Graph> prune_in_rounds(ir::Graph graph, const PruneRounds& rounds, PruneOptions options);
