@@ -8,11 +8,13 @@
 #include <fstream>
 #include <string>
 
+#include "tests/optimizer/own_path.h"
+
 namespace wayside::optimizer {
 namespace {
 
 base::Result<Recipe> read(const std::string& text) {
-  const auto path = std::filesystem::temp_directory_path() / "wayside_recipe_test.yaml";
+  const auto path = own_path("recipe_test.yaml");
   std::ofstream(path) << text;
   auto recipe = load_recipe(path, "data");
   std::filesystem::remove(path);

@@ -9,6 +9,8 @@
 #include <iterator>
 #include <string>
 
+#include "tests/optimizer/own_path.h"
+
 namespace wayside::optimizer {
 namespace {
 
@@ -33,7 +35,7 @@ TEST(ParseYolo, NamesTheBadLine) {
 }
 
 TEST(WriteYolo, IsReadBack) {
-  const auto path = std::filesystem::temp_directory_path() / "wayside_labels_test.txt";
+  const auto path = own_path("labels_test.txt");
   ASSERT_TRUE(write_yolo(path, {{10, 20, 30, 60, 3}, {0, 0, 50, 50, kIgnoreClass}}, 100, 100));
   std::ifstream file(path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};

@@ -11,6 +11,7 @@
 
 #include "optimizer/detector/predictor.h"
 #include "optimizer/tflite/writer.h"
+#include "tests/optimizer/own_path.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -57,7 +58,7 @@ TEST(Deploy, EngineAgreesWithTheFloatNetwork) {
   const auto quantized = quantize_detector(network, *scales);
   ASSERT_TRUE(quantized) << quantized.error().message;
   const auto bytes = write_tflite(*quantized, "tiny");
-  const auto path = std::filesystem::temp_directory_path() / "wayside_deploy_test.tflite";
+  const auto path = own_path("deploy_test.tflite");
   ASSERT_TRUE(bytes && save_file(path, *bytes));
   const auto engine = make_engine_predictor(path, network);
   std::filesystem::remove(path);
@@ -84,7 +85,7 @@ TEST(Calibrate, RefusesAHandfulOfPictures) {
 }
 
 TEST(Train, StoppedAndResumedGivesTheSameWeights) {
-  const auto folder = std::filesystem::temp_directory_path() / "wayside_train_test";
+  const auto folder = own_path("train_test");
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   const std::vector<Folder> folders{squares(16)};

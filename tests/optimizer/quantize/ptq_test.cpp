@@ -15,6 +15,7 @@
 #include "optimizer/ir/assembler.h"
 #include "optimizer/passes/passes.h"
 #include "optimizer/tflite/writer.h"
+#include "tests/optimizer/own_path.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -169,7 +170,7 @@ TEST_P(PtqShares, EngineAgreesWithTheSimulation) {
   ASSERT_TRUE(done) << done.error().message;
   const auto bytes = write_tflite(done->integer, "ptq test");
   ASSERT_TRUE(bytes) << bytes.error().message;
-  const auto path = std::filesystem::temp_directory_path() / "wayside_ptq_test.tflite";
+  const auto path = own_path("ptq_test.tflite");
   ASSERT_TRUE(save_file(path, *bytes));
   const auto engine = accel::make_cpu_accelerator();
   const auto session = engine->load(path, {});

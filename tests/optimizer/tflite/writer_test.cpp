@@ -13,6 +13,7 @@
 
 #include "accel/accelerator.h"
 #include "optimizer/quantize/minmax.h"
+#include "tests/optimizer/own_path.h"
 #include "tests/optimizer/small_graph.h"
 
 namespace wayside::optimizer {
@@ -56,7 +57,7 @@ TEST(WriteTflite, TruncationsFailTheVerifier) {
 }
 
 TEST(WriteTflite, LoadsAndRunsInTheEngine) {
-  const auto path = std::filesystem::temp_directory_path() / "wayside_writer_test.tflite";
+  const auto path = own_path("writer_test.tflite");
   ASSERT_TRUE(save_file(path, written()));
   const auto engine = accel::make_cpu_accelerator();
   auto session = engine->load(path, {});
@@ -139,7 +140,7 @@ TEST(WriteTflite, FourBitRowsComputeWhatEightBitRowsCompute) {
   const auto engine = accel::make_cpu_accelerator();
   std::vector<std::vector<std::byte>> outputs;
   for (const auto& graph : {eight, four}) {
-    const auto path = std::filesystem::temp_directory_path() / "wayside_writer_rows_test.tflite";
+    const auto path = own_path("writer_rows_test.tflite");
     const auto bytes = write_tflite(graph, "rows");
     ASSERT_TRUE(bytes && save_file(path, *bytes));
     auto session = engine->load(path, {});
