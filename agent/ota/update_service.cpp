@@ -198,6 +198,10 @@ void UpdateService::subscribe(std::string filter) {
   link_.wish({.kind = LinkWish::Kind::subscribe, .filter = std::move(filter), .qos = 1});
 }
 
+void UpdateService::subscribe_next_root() {
+  subscribe(std::format("{}{}", root_prefix_, roots_->current().version + 1));
+}
+
 void UpdateService::handle(const LinkEvent& event) {
   gates_->on_event(event);
   if (event.kind == LinkEvent::Kind::connected) on_connected();
@@ -209,7 +213,7 @@ void UpdateService::on_connected() {
   // again what is retained. Later connections subscribe by themselves.
   if (!subscribed_) {
     subscribed_ = true;
-    subscribe(root_prefix_ + "+");
+    subscribe_next_root();
     subscribe(policy_prefix_ + "+");
     subscribe(command_prefix_ + "+");
     if (takes_firmware_) subscribe(firmware_prefix_ + "+");
@@ -250,7 +254,8 @@ void UpdateService::on_root(const std::string& name, const std::string& text) {
   }
   if (!*followed) return;
   updater_->replace_root(roots_->current());
-  subscribe(root_prefix_ + "+");  // the next one may have come before this one: hear them all again
+  link_.wish({.kind = LinkWish::Kind::unsubscribe, .filter = root_prefix_ + name});
+  subscribe_next_root();
 }
 
 void UpdateService::on_command(const std::string& id, const std::string& payload, bool firmware) {

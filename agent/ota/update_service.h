@@ -79,6 +79,8 @@ class UpdateService {
   void publish(const UpdateReport& report);
   void publish_inventory();
   void subscribe(std::string filter);
+  /// By its full name: not every broker sends what is retained for filters with wildcards.
+  void subscribe_next_root();
   void tend_stick();
   bool tend_package();
   void begin_package();
