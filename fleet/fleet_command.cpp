@@ -104,7 +104,9 @@ void add_serve(CLI::App& group, Chosen& chosen) {
   options.broker.client_id = "wayside-server-1";
   describe_broker(*serve.command, options.broker);
   serve.command->add_option("--repository", options.repository, "Folder with what was pushed")->required();
-  serve.command->add_option("--group", options.group, "Servers of one group share the work (default: blob-servers)");
+  serve.command->add_option("--group", options.group,
+                            "Servers of one group share the work (default: blob-servers); '': one server, for brokers "
+                            "without shared subscriptions");
   serve.command->add_option("--seconds", options.seconds, "End after this many seconds");
   serve.command->callback([=, &chosen] { chosen = [=] { return serve_command(*serve.fleet, *serve.options); }; });
 }

@@ -11,7 +11,7 @@ namespace wayside::fleet {
 struct ServeOptions {
   BrokerOptions broker;
   std::string repository;
-  /// Processes with the same group share the requests of all devices.
+  /// Processes with the same group share the requests of all devices; empty: an ordinary subscription, of one process.
   std::string group = "blob-servers";
   unsigned seconds = 0;  ///< 0: until Ctrl-C
 };

@@ -21,7 +21,8 @@ std::string site_blob_topic(std::string_view root, std::string_view site, const 
 }
 
 std::string server_filter(std::string_view root, std::string_view group) {
-  return std::format("$share/{}/{}/device/+///blob/get", group, root);
+  const std::string all = std::format("{}/device/+///blob/get", root);
+  return group.empty() ? all : std::format("$share/{}/{}", group, all);
 }
 
 std::optional<std::string> reply_topic_of(std::string_view root, std::string_view request_topic) {

@@ -16,7 +16,7 @@ namespace wayside::ota {
 [[nodiscard]] std::string blob_reply_topic(std::string_view root, std::string_view device);
 /// `<root>/site/<site>/blob/<sha256>`: chunks of one blob for all devices of a site.
 [[nodiscard]] std::string site_blob_topic(std::string_view root, std::string_view site, const Digest& blob);
-/// What the servers subscribe to together: each request reaches one of them.
+/// What the servers subscribe to together: each request reaches one of them. Without a group: one server, on its own.
 [[nodiscard]] std::string server_filter(std::string_view root, std::string_view group);
 
 /// The reply topic that belongs to a request topic; nothing where it is not one.

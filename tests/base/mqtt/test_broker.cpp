@@ -24,6 +24,9 @@ namespace {
   std::abort();
 }
 
+/// A program that is started as PROGRAM PORT FOLDER in mosquitto's place and says " running"; null: there is none.
+const char* other_broker() { return std::getenv("WAYSIDE_TEST_BROKER"); }
+
 std::string find_mosquitto() {
   for (const char* path : {"/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"}) {
     if (::access(path, X_OK) == 0) return path;
@@ -57,7 +60,9 @@ std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-bool TestBroker::available() { return !find_mosquitto().empty(); }
+bool TestBroker::available() { return other_broker() != nullptr || !find_mosquitto().empty(); }
+
+bool TestBroker::is_mosquitto() { return other_broker() == nullptr; }
 
 TestBroker::TestBroker(std::string extra_config) : extra_config_(std::move(extra_config)), port_(free_port()) {
   start();
@@ -94,15 +99,17 @@ void TestBroker::start() {
   log_.reset(ends[0]);
   base::UniqueFd write_end(ends[1]);
 
-  const std::string program = find_mosquitto();
-  const std::string config_text = config.string();
+  const bool other = other_broker() != nullptr;
+  const std::string program = other ? other_broker() : find_mosquitto();
+  const std::string first = other ? std::to_string(port_) : "-c";
+  const std::string second = other ? dir_.path().string() : config.string();
   pid_ = ::fork();
   if (pid_ < 0) give_up("fork failed");
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that crashes must not leave its broker behind
     ::dup2(write_end.get(), STDERR_FILENO);
     ::dup2(write_end.get(), STDOUT_FILENO);
-    ::execl(program.c_str(), program.c_str(), "-c", config_text.c_str(), nullptr);
+    ::execl(program.c_str(), program.c_str(), first.c_str(), second.c_str(), nullptr);
     ::_exit(127);
   }
   write_end.reset();
@@ -111,7 +118,7 @@ void TestBroker::start() {
   char chunk[512];
   while (seen.find(" running") == std::string::npos) {
     const ssize_t count = ::read(log_.get(), chunk, sizeof(chunk));
-    if (count <= 0) give_up("mosquitto ended early: " + seen);
+    if (count <= 0) give_up(program + " ended early: " + seen);
     seen.append(chunk, static_cast<std::size_t>(count));
   }
 }

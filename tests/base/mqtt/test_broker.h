@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // TestBroker: a real mosquitto on a free loopback port, for the life of one test; can be killed and started again.
+// With WAYSIDE_TEST_BROKER=tests/support/rabbitmq another broker, which knows nothing of mosquitto's settings.
 #pragma once
 
 #include <sys/types.h>
@@ -32,6 +33,8 @@ class TestBroker {
  public:
   /// False where mosquitto is not installed: the caller skips.
   [[nodiscard]] static bool available();
+  /// False for the other broker: without shared subscriptions, and without retained messages for wildcards.
+  [[nodiscard]] static bool is_mosquitto();
   /// Starts at once; aborts the test program when the broker does not come up. `extra_config`: more lines.
   explicit TestBroker(std::string extra_config = "");
   /// A broker with this configuration only; every "@PORT@" becomes its port.

@@ -137,6 +137,8 @@ TEST(PieceSetTest, span_and_order) {
 
 TEST(TransferTopicsTest, replies_go_to_the_asking_device_only) {
   EXPECT_EQ(reply_topic_of("te", "te/device/gate-1///blob/get"), "te/device/gate-1///blob/data");
+  EXPECT_EQ(server_filter("te", "g"), "$share/g/te/device/+///blob/get");
+  EXPECT_EQ(server_filter("te", ""), "te/device/+///blob/get");
   for (const char* topic : {"te/device////blob/get", "te/device/a/b///blob/get", "te/device/a+///blob/get", "blob/get",
                             "te/device/gate-1///blob/data", "xx/device/gate-1///blob/get", "te/device/blob/get"}) {
     EXPECT_FALSE(reply_topic_of("te", topic)) << topic;

@@ -171,7 +171,8 @@ std::unique_ptr<AgentProcess> UpdateWorld::serve(std::uint16_t port, const std::
   return std::make_unique<AgentProcess>(
       WAYSIDE_FLEET_PROGRAM,
       std::vector<std::string>{"fleet", "serve", "--host", "127.0.0.1", "--port", std::to_string(port), "--client-id",
-                               id, "--repository", repository_folder().string()});
+                               id, "--repository", repository_folder().string(), "--group",
+                               TestBroker::is_mosquitto() ? "blob-servers" : ""});
 }
 
 std::string UpdateWorld::config(const std::string& more) const {

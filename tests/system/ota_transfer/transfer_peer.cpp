@@ -28,7 +28,7 @@ std::unique_ptr<base::mqtt::Client> connect(const char* port, std::string id) {
   return std::move(*client);
 }
 
-/// serve PORT ID FOLDER: until SIGTERM; prints what it sent.
+/// serve PORT ID FOLDER GROUP: until SIGTERM; prints what it sent.
 int serve(char** arguments) {
   auto storage = base::DiskStorage::open(arguments[2]);
   if (!storage) give_up(storage.error().message);
@@ -36,7 +36,7 @@ int serve(char** arguments) {
   ota::BlobServer server(repository, {});
   const auto client = connect(arguments[0], arguments[1]);
   ota::BlobServerPort port(server, *client);
-  port.join("te", "blob-servers");
+  port.join("te", arguments[3]);
   while (stopping == 0) {
     const auto event = client->wait(base::Clock::real().now() + 100ms);
     if (event) port.forward(*event, base::Clock::real().now());
@@ -86,8 +86,8 @@ int fetch(char** arguments, int count) {
 int main(int count, char** arguments) {
   std::signal(SIGTERM, [](int) { stopping = 1; });
   const std::string verb = count > 1 ? arguments[1] : "";
-  if (verb == "serve" && count == 5) return serve(arguments + 2);
+  if (verb == "serve" && count == 6) return serve(arguments + 2);
   if (verb == "fetch" && count >= 7) return fetch(arguments + 2, count - 2);
-  std::fprintf(stderr, "usage: transfer_peer serve PORT ID FOLDER | fetch PORT ID FOLDER TARGET BYTES [BASE]\n");
+  std::fprintf(stderr, "usage: transfer_peer serve PORT ID FOLDER GROUP | fetch PORT ID FOLDER TARGET BYTES [BASE]\n");
   return 2;
 }
