@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // wayside-label: makes labelled folders for training: a teacher model labels videos and pictures; COCO files are
-// converted.
+// converted; faces are cut out.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -19,9 +19,11 @@
 #include <vector>
 
 #include "base/codec/jpeg_encoder.h"
+#include "optimizer/data/dataset.h"
 #include "optimizer/data/labels.h"
 #include "optimizer/data/mjpeg.h"
 #include "optimizer/data/picture.h"
+#include "optimizer/label/face_crops.h"
 #include "optimizer/label/motion.h"
 #include "optimizer/label/ssd_teacher.h"
 #include "optimizer/tflite/writer.h"
@@ -40,6 +42,8 @@ struct Arguments {
   std::vector<std::string> classes;
   MotionOptions motion;
   std::size_t variants = 0;
+  int side_px = 128;
+  bool largest = false;
 };
 
 /// Boxes that the teacher is sure of become labels, doubtful ones ignored regions.
@@ -86,6 +90,55 @@ Result<void> save_picture(const Picture& picture, const std::string& path) {
   WAYSIDE_TRY(const auto jpeg, encoder.encode(view, 90));
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(jpeg.data());
   return save_file(path, {bytes, bytes + jpeg.size()});
+}
+
+/// Upright crops of the faces: NAME.jpg of the largest one (its variants NAME-1.jpg and so on), or NAME-0.jpg and so on
+/// of all; the variants shifted by up to 4 % of the crop.
+Result<std::size_t> save_faces(FaceFinder& finder, const Arguments& arguments, const Picture& picture,
+                               const std::string& name) {
+  auto faces = finder.find(picture, arguments.sure, !arguments.largest);
+  if (arguments.largest && !faces.empty())
+    faces = {*std::ranges::max_element(faces, {}, [](const Face& face) { return height(face.box); })};
+  std::size_t count = 0;
+  std::seed_seq seed(name.begin(), name.end());
+  std::mt19937_64 random(seed);
+  const auto shift = [&] { return 0.04 * arguments.side_px * (static_cast<double>(random() >> 11) * 0x1.0p-52 - 1); };
+  for (std::size_t i = 0; i < faces.size(); ++i) {
+    for (std::size_t v = 0; v <= arguments.variants; ++v, ++count) {
+      const Point moved = v == 0 ? Point{} : Point{shift(), shift()};
+      const std::string suffix = arguments.largest && v == 0 ? "" : std::format("-{}", count);
+      WAYSIDE_CHECK(save_picture(cut_face(picture, faces[i].landmarks, arguments.side_px, moved),
+                                 (arguments.out / (name + suffix + ".jpg")).string()));
+    }
+  }
+  return count;
+}
+
+Result<void> run_faces(const Arguments& arguments) {
+  WAYSIDE_TRY(auto finder, FaceFinder::create(arguments.model));
+  std::filesystem::create_directories(arguments.out);
+  std::size_t pictures = 0, crops = 0;
+  const auto take = [&](const Picture& picture, const std::string& name) -> Result<void> {
+    WAYSIDE_TRY(const std::size_t count, save_faces(finder, arguments, picture, name));
+    if (count == 0) std::println(stderr, "{}: no face", name);
+    ++pictures;
+    crops += count;
+    return {};
+  };
+  if (arguments.source.extension() == ".mjpeg") {
+    WAYSIDE_TRY(const auto stream, read_bytes(arguments.source));
+    WAYSIDE_TRY(const auto frames, split_mjpeg(stream));
+    for (std::size_t i = arguments.first; i < std::min(arguments.last, frames.size()); i += arguments.every) {
+      WAYSIDE_TRY(const auto picture, decode_jpeg(frames[i]));
+      WAYSIDE_CHECK(take(picture, std::format("{:06}", i)));
+    }
+  } else {
+    WAYSIDE_TRY(const auto folder, load_folder({.folder = arguments.source, .classes = {}, .keep_width_px = 1 << 14}));
+    for (const auto& sample : folder.samples)
+      WAYSIDE_CHECK(take(sample.picture, std::filesystem::path(sample.name).stem().string()));
+  }
+  std::println("{}: {} pictures, {} crops in {}", arguments.source.string(), pictures, crops, arguments.out.string());
+  return {};
 }
 
 /// Further pictures of a frame: what moves in a random colour, every second one turned by 180 degrees.
@@ -213,8 +266,21 @@ int main(int argc, char** argv) try {
   coco->add_option("--pictures", arguments.source, "folder of the pictures")->required();
   coco->add_option("--out", arguments.out, "folder to fill")->required();
   coco->add_option("--class", arguments.classes, "CATEGORY=NUMBER; others are dropped")->required();
+  auto* faces = app.add_subcommand("faces", "cut out faces, upright and centred, for face recognisers");
+  faces->add_option("--model", arguments.model, "YuNet (.onnx)")->required();
+  faces->add_option("--source", arguments.source, "folder of pictures, or .mjpeg stream")->required();
+  faces->add_option("--out", arguments.out, "folder to fill")->required();
+  faces->add_option("--every", arguments.every, "of a stream: take every n-th frame")->check(CLI::PositiveNumber);
+  faces->add_option("--score", arguments.sure, "least score of a face (0.5)")->check(CLI::Range(0.0, 1.0));
+  faces->add_option("--side", arguments.side_px, "px of a crop (128)")->check(CLI::Range(16, 1024));
+  faces->add_option("--variants", arguments.variants, "further crops of each face, slightly shifted")
+      ->check(CLI::Range(0, 100));
+  faces->add_flag("--largest", arguments.largest, "only the largest face of each picture, under the picture's name");
   CLI11_PARSE(app, argc, argv);
-  const auto result = *teach ? run_teach(arguments) : *motion ? run_motion(arguments) : run_coco(arguments);
+  const auto result = *teach    ? run_teach(arguments)
+                      : *motion ? run_motion(arguments)
+                      : *faces  ? run_faces(arguments)
+                                : run_coco(arguments);
   if (result) return 0;
   std::println(stderr, "wayside-label: {}", result.error().message);
   return 1;
