@@ -210,7 +210,8 @@ TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->shrunk, "pruned-50+distilled-150");
   expect_half(*report);
-  EXPECT_GT(report->trained_score, report->untrained_score) << "training wins something back";
+  EXPECT_GT(report->untrained_score, 0.7) << "refitted layers make up for the channels (.35 without)";
+  EXPECT_GE(report->trained_score, report->untrained_score) << "training ends no worse than it began";
   ASSERT_EQ(report->variants.size(), 1U);
   const Variant& variant = report->variants[0];
   EXPECT_EQ(variant.name, "pruned-50+distilled-150+mse+equalised+bias");
