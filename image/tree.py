@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root file system as a folder: packages unpacked (no maintainer script runs), pruned, overlaid, set up offline."""
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,6 +89,8 @@ def install(source, target, mode):
     target.chmod(mode)
 
 
+# From this kernel on Debian's RAUC (1.13) needs help with bundles in verity format: agent/rauc/verity_status.h.
+RAUC_KERNEL = (6, 19)
 OBJCOPY = {"amd64": "x86_64-linux-gnu-objcopy", "arm64": "aarch64-linux-gnu-objcopy"}
 
 
@@ -105,6 +108,13 @@ def add_programs(tree, binaries, architecture, further=()):
 def add_project(definition, tree, binaries):
     """The programs and their units; then the overlay, which may change any of it."""
     add_programs(tree, binaries, definition.architecture, ["agent/wayside-wifi"] if definition.wifi else [])
+    if tuple(map(int, re.findall(r"\d+", kernel_release(tree))[:2])) >= RAUC_KERNEL:
+        library = tree / "usr/lib/wayside/rauc-verity-status.so"
+        install(binaries / "agent/rauc-verity-status.so", library, 0o644)
+        run(OBJCOPY[definition.architecture], "--strip-all", "--remove-section=.note.gnu.build-id", library)
+        unit = tree / "usr/lib/systemd/system/rauc.service.d/verity-status.conf"
+        unit.parent.mkdir(parents=True)
+        unit.write_text("[Service]\nEnvironment=LD_PRELOAD=/usr/lib/wayside/rauc-verity-status.so\n")
     for unit in ("waysided.service", "wayside-restart.path"):
         install(PROJECT / "packaging/systemd" / unit, tree / "usr/lib/systemd/system" / unit, 0o644)
     install(PROJECT / "packaging/dbus/wayside-rauc.conf", tree / "usr/share/dbus-1/system.d/wayside-rauc.conf", 0o644)
