@@ -69,6 +69,19 @@ Result<double> distance(const ir::Graph& teacher, const ir::Graph& student, cons
   return error / std::max(size, kLeast);
 }
 
+/// Those that may be learned from before a training.
+Samples teaching(const Samples& samples, const FinetuneOptions& training) {
+  if (training.steps == 0) return samples;
+  const auto held_out = held_out_samples(samples.count, training.seed);
+  std::vector<std::size_t> taught;
+  for (std::size_t i = 0; i < samples.count; ++i) {
+    if (!std::ranges::binary_search(held_out, i)) taught.push_back(i);
+  }
+  const std::size_t count = taught.size();
+  return {.count = count,
+          .load = [&samples, taught = std::move(taught)](std::size_t i) { return samples.load(taught[i]); }};
+}
+
 /// The steps of the training are shared between the rounds; the last round's are left to the caller.
 Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
                          const Progress& progress) {
@@ -89,7 +102,7 @@ Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const
     return {};
   };
   const auto repair = [&](const ir::Graph& before, Pruned& done) -> Result<void> {
-    WAYSIDE_CHECK(refit_layers(before, done.masked, done.graph, samples));
+    WAYSIDE_CHECK(refit_layers(before, done.masked, done.graph, teaching(samples, options.training)));
     return {};
   };
   return prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .repair = repair, .recover = recover},
@@ -134,7 +147,7 @@ Result<ir::Graph> smaller(const ir::Graph& teacher, const Samples& samples, cons
   if (options.sparsity) return thinned(teacher, *options.sparsity);
   if (options.latency) return searched(teacher, samples, options, progress);
   WAYSIDE_TRY(auto done, factorise(teacher, {.energy = options.energy.value_or(1), .rank_share = {}}));
-  WAYSIDE_CHECK(refit_layers(teacher, teacher, done.graph, samples));
+  WAYSIDE_CHECK(refit_layers(teacher, teacher, done.graph, teaching(samples, options.training)));
   return std::move(done.graph);
 }
 

@@ -32,7 +32,7 @@ using base::Result;
 using SteadyClock = std::chrono::steady_clock;
 
 /// Tried where no rate is given. Folded networks in training with rounding want low ones.
-constexpr double kRoundedRates[] = {1e-5, 5e-5, 2.5e-4}, kFloatRates[] = {1e-4, 5e-4, 2.5e-3};
+constexpr double kRoundedRates[] = {1e-5, 1e-4, 1e-3}, kFloatRates[] = {1e-4, 5e-4, 2.5e-3};
 /// Each with this part of the steps.
 constexpr std::int64_t kTrialPart = 8;
 /// The rate rises over this part of the steps: Adam knows the gradients' sizes by then.
@@ -107,7 +107,7 @@ class Trainer {
     if (!run_.checkpoint.empty() && std::filesystem::exists(run_.checkpoint)) {
       WAYSIDE_TRY(first, load());
     } else {
-      held_out_.first = held_out_.best = held_out_.last = lesson_.held_out_loss(student_);
+      measure(0);
       WAYSIDE_CHECK(choose_rate());
       if (!options_.learning_rate && !run_.checkpoint.empty()) WAYSIDE_CHECK(save(0));
     }
@@ -185,11 +185,16 @@ class Trainer {
   }
 
   void measure(std::int64_t step) {
+    const auto state = student_.state();
+    student_.round_weights();
     held_out_.last = lesson_.held_out_loss(student_);
-    if (!(held_out_.last < held_out_.best)) return;
-    held_out_.best = held_out_.last;
-    held_out_.best_step = step;
-    best_ = student_.state();
+    if (step == 0) held_out_.first = held_out_.best = held_out_.last;
+    if (held_out_.last < held_out_.best) {
+      held_out_.best = held_out_.last;
+      held_out_.best_step = step;
+      best_ = student_.state();
+    }
+    student_.restore(state);
   }
 
   [[nodiscard]] double rate_at(std::int64_t step) const {
@@ -199,6 +204,7 @@ class Trainer {
   }
 
   Result<double> one_step(std::int64_t step) {
+    student_.settle(static_cast<double>(step) / static_cast<double>(options_.steps));
     for (auto& group : adam_.param_groups()) group.options().set_lr(rate_at(step));
     adam_.zero_grad();
     double sum = 0;
@@ -210,7 +216,7 @@ class Trainer {
     }
     torch::nn::utils::clip_grad_norm_(student_.parameters(), kMostNorm);
     adam_.step();
-    student_.restore_zeros();
+    student_.hold();
     if (step < tenth()) losses_[0] += sum / static_cast<double>(tenth());
     if (step >= options_.steps - tenth()) losses_[1] += sum / static_cast<double>(tenth());
     return sum;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "optimizer/ir/graph.h"
@@ -37,6 +38,11 @@ struct FinetuneOptions {
       true;  ///< trains the scales of computed tensors (Esser et al., arXiv 1902.08153); zero points stay
   std::int64_t checkpoint_every = 100;
 };
+
+/// Which of `count` samples do not teach: one of each part of the set, as neighbours are often frames of one scene.
+/// What else makes a student of samples before it is trained leaves them out too, or its measure would be worth
+/// nothing.
+[[nodiscard]] std::vector<std::size_t> held_out_samples(std::size_t count, std::uint64_t seed);
 
 struct FinetuneProgress {
   std::int64_t step = 0, steps = 0;  ///< with those of the runs that choose a rate

@@ -44,16 +44,20 @@ Lesson::Lesson(const Finetune& run, const FinetuneOptions& options)
   pair_features();
 }
 
-/// One sample of each part of the set: neighbours are often frames of one scene.
-void Lesson::split() {
-  const std::size_t count = run_.samples.count;
+std::vector<std::size_t> held_out_samples(std::size_t count, std::uint64_t seed) {
+  std::vector<std::size_t> out;
   const std::size_t held = std::min(std::clamp(count / kHeldOutPart, kLeastHeldOut, kMostHeldOut), count / 2);
-  std::mt19937_64 random(options_.seed * kApart - 1);
+  std::mt19937_64 random(seed * kApart - 1);
   for (std::size_t part = 0; part < held; ++part) {
     const std::size_t first = part * count / held, last = (part + 1) * count / held - 1;
-    held_out_.push_back(std::uniform_int_distribution<std::size_t>(first, last)(random));
+    out.push_back(std::uniform_int_distribution<std::size_t>(first, last)(random));
   }
-  for (std::size_t i = 0; i < count; ++i) {
+  return out;
+}
+
+void Lesson::split() {
+  held_out_ = held_out_samples(run_.samples.count, options_.seed);
+  for (std::size_t i = 0; i < run_.samples.count; ++i) {
     if (!std::ranges::binary_search(held_out_, i)) taught_.push_back(i);
   }
 }

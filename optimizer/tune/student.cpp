@@ -2,7 +2,9 @@
 // Learned scales; gradients pass straight through rounding.
 #include "optimizer/tune/student.h"
 
+#include <algorithm>
 #include <cmath>
+#include <format>
 #include <memory>
 #include <numeric>
 
@@ -31,7 +33,7 @@ Student::Student(const ir::Graph& graph, const FinetuneOptions& options)
   }
   model_->observe([this](ir::TensorId id, const torch::Tensor& x) { values_[id] = x; });
   if (scheme_.empty()) return;
-  model_->fake_quantize(scheme_);
+  choose_settling();
   choose_learned(options.learn_scales);
   if (!options.learn_scales) return;
   auto logarithms = torch::zeros({static_cast<std::int64_t>(graph.tensors.size())});
@@ -40,6 +42,54 @@ Student::Student(const ir::Graph& graph, const FinetuneOptions& options)
   }
   log_scales_ = register_parameter("log_scales", logarithms);
   model_->round_activations([this](ir::TensorId id, const torch::Tensor& x) { return rounded(id, x); });
+}
+
+/// The largest weight of a channel settles at once: the channel's scale is told by it, and stays.
+void Student::choose_settling() {
+  Scheme simulated = scheme_;
+  const auto parameters = model_->named_parameters();
+  for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
+    if (!ir::has_weights(graph_.ops[i].kind) || scheme_.weight(i) != WeightFormat::int4) continue;
+    simulated.weights[i] = WeightFormat::float32;
+    const auto weight = parameters[std::format("weight_{}", i)];
+    const auto size = weight.detach().flatten(1).abs(), largest = size.amax(1, true);
+    std::vector<std::int64_t> per_channel(static_cast<std::size_t>(weight.dim()), 1);
+    per_channel[0] = weight.size(0);
+    settling_.push_back(
+        {.weight = weight,
+         .scale = (largest / most_level(WeightFormat::int4)).clamp_min(kLeastScale).view(per_channel),
+         .is_settled = register_buffer(std::format("is_settled_{}", i), (size == largest).view(weight.sizes()))});
+  }
+  model_->fake_quantize(simulated);
+}
+
+torch::Tensor Student::Settling::nearest() const {
+  constexpr int kMost = most_level(WeightFormat::int4);
+  return (weight.detach() / scale).round().clamp(-kMost, kMost) * scale;
+}
+
+void Student::settle(double done) {
+  // In few large parts those that are left would have to make up for too much at once. The last part of the training is
+  // for biases and scales.
+  constexpr double kParts = 40, kFirst = 0.1, kLast = 0.7;
+  const double part = std::floor((done - kFirst) / (kLast - kFirst) * kParts) / kParts;
+  if (part <= 0) return;
+  // Most weights lie near a level: more of them settle at first.
+  const double share = std::sqrt(std::min(part, 1.0));
+  const torch::NoGradGuard no_grad;
+  for (const Settling& layer : settling_) {
+    const auto count = static_cast<std::int64_t>(std::llround(share * static_cast<double>(layer.weight.numel())));
+    const auto distance = ((layer.weight - layer.nearest()).abs() / layer.scale).masked_fill(layer.is_settled, -1);
+    const auto order = std::get<1>(distance.flatten().sort(/*stable=*/true, /*dim=*/0, /*descending=*/false));
+    auto settled = layer.is_settled.flatten().clone();
+    layer.is_settled.copy_(settled.index_fill_(0, order.slice(0, 0, count), true).view(layer.is_settled.sizes()));
+  }
+  hold();
+}
+
+void Student::round_weights() {
+  const torch::NoGradGuard no_grad;
+  for (Settling& layer : settling_) layer.weight.copy_(layer.nearest());
 }
 
 void Student::choose_learned(bool learn) {
@@ -78,8 +128,9 @@ void Student::restore(const std::vector<torch::Tensor>& state) {
   for (std::size_t i = 0; i < mine.size(); ++i) mine[i].copy_(state[i]);
 }
 
-void Student::restore_zeros() {
+void Student::hold() {
   const torch::NoGradGuard no_grad;
+  for (Settling& layer : settling_) layer.weight.copy_(torch::where(layer.is_settled, layer.nearest(), layer.weight));
   const auto parameters = model_->parameters();
   for (std::size_t i = 0; i < masks_.size(); ++i) {
     if (masks_[i].defined()) parameters[i].mul_(masks_[i]);
