@@ -153,12 +153,17 @@ std::size_t equalize_layers(ir::Graph& graph) {
   for (int round = 0; round < kRounds; ++round) {
     pairs = 0;
     for (Op& second : graph.ops) {
-      if (!has_weights(second.kind) || uses[second.inputs[0]] != 1 || producers[second.inputs[0]] == ir::kNoOp)
-        continue;
-      Op& first = graph.ops[producers[second.inputs[0]]];
+      if (!has_weights(second.kind)) continue;
+      std::vector<ir::TensorId> between{second.inputs[0]};
+      const auto producer = [&] { return producers[between.back()]; };
+      // A leaky relu scales with its input, as a relu does.
+      while (uses[between.back()] == 1 && producer() != ir::kNoOp && graph.ops[producer()].kind == OpKind::leaky_relu)
+        between.push_back(graph.ops[producer()].inputs[0]);
+      if (uses[between.back()] != 1 || producer() == ir::kNoOp) continue;
+      Op& first = graph.ops[producer()];
       if (!has_weights(first.kind) || first.activation == ir::Activation::relu6) continue;
       equalize_pair(graph, first, second);
-      graph.tensors[second.inputs[0]].low = graph.tensors[second.inputs[0]].high = 0;  // no longer what a file said
+      for (const auto id : between) graph.tensors[id].low = graph.tensors[id].high = 0;  // no longer what a file said
       ++pairs;
     }
   }
