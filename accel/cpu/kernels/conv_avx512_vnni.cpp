@@ -50,29 +50,9 @@ inline void tile_wide(const GemmArgs& args, const WideStage& stage, std::size_t 
   bool alike = true;
 #pragma GCC unroll 4
   for (int v = 1; v < kVectors; ++v) alike = alike && block[v].mode == block->mode;
-  switch (alike ? block->mode : args.stage.mode) {
-    case RequantMode::precise:
-      finish_wide<RequantMode::precise>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::precise_signed:
-      finish_wide<RequantMode::precise_signed>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::floating_signed:
-      finish_wide<RequantMode::floating_signed>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::floating:
-      finish_wide<RequantMode::floating>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::rectified:
-      finish_wide<RequantMode::rectified>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::symmetric:
-      finish_wide<RequantMode::symmetric>(sums, block, stage, out, args.out_stride, left);
-      return;
-    case RequantMode::general:
-      finish_wide<RequantMode::general>(sums, block, stage, out, args.out_stride, left);
-      return;
-  }
+  with_mode(alike ? block->mode : args.stage.mode, [&](auto mode) __attribute__((always_inline)) {
+    finish_wide<mode.kValue>(sums, block, stage, out, args.out_stride, left);
+  });
 }
 
 /// Tiles of `count` <= kRows rows each.

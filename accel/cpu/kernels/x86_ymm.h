@@ -265,6 +265,14 @@ template <class Body>
   }
 }
 
+/// The same for depthwise blocks, which have no form of layers that are not rectified (these are rare): nothing there.
+template <class Body>
+[[gnu::always_inline]] inline void with_depthwise_mode(RequantMode mode, const Body& body) {
+  with_mode(mode, [&](auto form) __attribute__((always_inline)) {
+    if constexpr (form.kValue != RequantMode::floating_signed && form.kValue != RequantMode::precise_signed) body(form);
+  });
+}
+
 /// The weights that are needed next, fetched into the second-level cache while tiles work: in every inference of all
 /// but small networks they come from the third level or from memory. Each tile of a column fetches its share, in steps
 /// of less than a line, spread over all its products (Zen 4, AVX2: ResNet-50 and MobileNetV2 2.5 % faster; where

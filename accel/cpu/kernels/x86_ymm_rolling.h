@@ -215,26 +215,11 @@ bool rolling_block(const DepthwiseArgs& args, const StageVectors& stage, const D
     }
     return false;
   }
-  switch (mode) {
-    case RequantMode::floating_signed:
-    case RequantMode::precise_signed: return false;
-    case RequantMode::precise:
-      rolling_block_of<Dot, RequantMode::precise, kVectors, 1>(args, stage, dot, weights, block, channel);
-      return true;
-    case RequantMode::floating:
-      rolling_block_of<Dot, RequantMode::floating, kVectors, 1>(args, stage, dot, weights, block, channel);
-      return true;
-    case RequantMode::rectified:
-      rolling_block_of<Dot, RequantMode::rectified, kVectors, 1>(args, stage, dot, weights, block, channel);
-      return true;
-    case RequantMode::symmetric:
-      rolling_block_of<Dot, RequantMode::symmetric, kVectors, 1>(args, stage, dot, weights, block, channel);
-      return true;
-    case RequantMode::general:
-      rolling_block_of<Dot, RequantMode::general, kVectors, 1>(args, stage, dot, weights, block, channel);
-      return true;
-  }
-  return false;
+  if (mode == RequantMode::floating_signed || mode == RequantMode::precise_signed) return false;
+  with_depthwise_mode(mode, [&](auto form) __attribute__((always_inline)) {
+    rolling_block_of<Dot, form.kValue, kVectors, 1>(args, stage, dot, weights, block, channel);
+  });
+  return true;
 }
 
 }  // namespace

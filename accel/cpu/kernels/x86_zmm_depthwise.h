@@ -71,25 +71,9 @@ void depthwise_block_wide(const DepthwiseArgs& args, const WideStage& stage, con
   const std::size_t left = args.channel_count - channel;
   for (std::size_t variant = 0; variant < args.variant_count; ++variant) {
     std::uint8_t* out = args.out_rows[variant] + channel;
-    switch (block->mode) {
-      case RequantMode::floating_signed:
-      case RequantMode::precise_signed: break;  // depthwise layers that are not rectified are rare
-      case RequantMode::precise:
-        depthwise_row_wide_any<RequantMode::precise, kVectors>(args, stage, weights, block, out, left);
-        break;
-      case RequantMode::floating:
-        depthwise_row_wide_any<RequantMode::floating, kVectors>(args, stage, weights, block, out, left);
-        break;
-      case RequantMode::rectified:
-        depthwise_row_wide_any<RequantMode::rectified, kVectors>(args, stage, weights, block, out, left);
-        break;
-      case RequantMode::symmetric:
-        depthwise_row_wide_any<RequantMode::symmetric, kVectors>(args, stage, weights, block, out, left);
-        break;
-      case RequantMode::general:
-        depthwise_row_wide_any<RequantMode::general, kVectors>(args, stage, weights, block, out, left);
-        break;
-    }
+    with_depthwise_mode(block->mode, [&](auto form) __attribute__((always_inline)) {
+      depthwise_row_wide_any<form.kValue, kVectors>(args, stage, weights, block, out, left);
+    });
     weights += kVectors * kBlockLanes * args.kernel_w * tap_bytes * static_cast<std::size_t>(block->set_count);
   }
 }
