@@ -112,6 +112,9 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--distil", arguments.distillation,
                  "with these four: the original teaches the smaller network, so many steps (0)")
       ->check(CLI::Range(0, 10'000'000));
+  app.add_option("--hints", arguments.qat.feature_weight,
+                 "with --qat and --distil: weight of the hidden tensors, all together, against 1 of the outputs (30)")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--learning-rate", arguments.qat.learning_rate,
                  "with --qat and --distil: of Adam (default: of three, the one whose short run ends best on held-out "
                  "samples)")

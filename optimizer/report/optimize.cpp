@@ -98,11 +98,15 @@ Result<void> measure(const Work& work, const Quantized& quantized, const std::st
   return {};
 }
 
-Result<Quantized> train(const Work& work, Quantized quantized, const std::string& name, Report& report) {
+/// The float network of a chain teaches its rounded form: scaled like it, so that hidden tensors can be compared.
+Result<Quantized> train(const Work& work, const PtqOptions& chain, Quantized quantized, const std::string& name,
+                        Report& report) {
+  ir::Graph teacher = work.network;
+  if (chain.equalize) equalize_layers(teacher);
   FinetuneOptions options = *work.options.training;
   options.keep_zeros = work.options.shrink && work.options.shrink->sparsity;
   options.scheme = quantized.scheme;
-  const Finetune run{.teacher = &work.prepared.body,
+  const Finetune run{.teacher = &teacher,
                      .student = &quantized.graph,
                      .samples = samples_of(work.calibration),
                      .checkpoint = work.options.out / std::format("{}.{}.checkpoint", report.model, name),
@@ -207,6 +211,7 @@ Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   WAYSIDE_TRY(const double float_score, score_of(work, work.prepared.body));
   if (work.options.mixed) return MixedSearch(work, float_score, report, kept).run();
   std::size_t best = 0;
+  PtqOptions best_chain;
   Quantized best_quantized;
   for (const auto& chain : work.options.chains) {
     if (work.options.first_that_fits && is_hopeless(chain, report)) continue;
@@ -218,6 +223,7 @@ Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
     const std::size_t last = report.variants.size() - 1;
     if (work.options.training && (last == 0 || better(report.variants[last], report.variants[best]))) {
       best = last;
+      best_chain = chain;
       best_quantized = quantized;
     }
     keep(report, std::move(quantized), kept);
@@ -225,7 +231,7 @@ Result<void> measure_chains(const Work& work, Report& report, Kept& kept) {
   }
   if (!work.options.training || report.variants.empty()) return {};
   const auto name = std::format("{}+qat-{}", report.variants[best].name, work.options.training->steps);
-  WAYSIDE_TRY(auto trained, train(work, std::move(best_quantized), name, report));
+  WAYSIDE_TRY(auto trained, train(work, best_chain, std::move(best_quantized), name, report));
   WAYSIDE_CHECK(measure(work, trained, name, float_score, report));
   keep(report, std::move(trained), kept);
   return {};

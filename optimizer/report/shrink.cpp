@@ -26,25 +26,32 @@ using Progress = ShrinkProgress;
 /// Finalists of a search are taught for this share of the steps in each round.
 constexpr std::int64_t kSearchShare = 4;
 
+/// A smaller network before it is taught.
+struct Smaller {
+  ir::Graph graph;
+  KeptChannels kept;  ///< of the teacher's tensors
+};
+
 struct Taught {
   ir::Graph graph;
   std::optional<Finetuned> training;
 };
 
-Result<Taught> taught(const ir::Graph& teacher, ir::Graph student, const Samples& samples, FinetuneOptions options,
+Result<Taught> taught(const ir::Graph& teacher, Smaller student, const Samples& samples, FinetuneOptions options,
                       const Progress& progress) {
-  if (options.steps == 0) return Taught{.graph = std::move(student), .training = {}};
+  if (options.steps == 0) return Taught{.graph = std::move(student.graph), .training = {}};
   options.scheme = {};
   const Finetune run{.teacher = &teacher,
-                     .student = &student,
+                     .student = &student.graph,
                      .samples = samples,
+                     .kept = std::move(student.kept),
                      .checkpoint = {},
                      .progress = [&](const FinetuneProgress& now) {
                        return !progress ||
                               progress(to_string(now), static_cast<double>(now.step) / static_cast<double>(now.steps));
                      }};
   WAYSIDE_TRY(auto training, finetune(run, options));
-  return Taught{.graph = std::move(student), .training = std::move(training)};
+  return Taught{.graph = std::move(student.graph), .training = std::move(training)};
 }
 
 /// Mean square difference of the outputs on some samples, in parts of the teacher's mean square.
@@ -83,10 +90,11 @@ Samples teaching(const Samples& samples, const FinetuneOptions& training) {
 }
 
 /// The steps of the training are shared between the rounds; the last round's are left to the caller.
-Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
-                         const Progress& progress) {
+Result<Smaller> pruned(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
+                       const Progress& progress) {
   FinetuneOptions brief = options.training;
   brief.steps /= static_cast<std::int64_t>(options.rounds);
+  KeptChannels kept;
   const auto score = [&](const ir::Graph& graph) -> Result<ChannelScores> {
     if (options.importance == Importance::taylor) return taylor_scores(graph, samples, options.training.seed);
     return weight_scores(graph, options.importance);
@@ -95,18 +103,21 @@ Result<ir::Graph> pruned(const ir::Graph& teacher, const Samples& samples, const
     if (round + 1 == options.rounds) return {};
     const auto count = static_cast<double>(options.rounds);
     WAYSIDE_TRY(auto done,
-                taught(teacher, std::move(graph), samples, brief, [&](const std::string& note, double share) {
+                taught(teacher, {std::move(graph), kept}, samples, brief, [&](const std::string& note, double share) {
                   return !progress || progress(note, (static_cast<double>(round) + share) / count);
                 }));
     graph = std::move(done.graph);
     return {};
   };
   const auto repair = [&](const ir::Graph& before, Pruned& done) -> Result<void> {
+    kept = joined(std::move(kept), done.kept);
     WAYSIDE_CHECK(refit_layers(before, done.masked, done.graph, teaching(samples, options.training)));
     return {};
   };
-  return prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .repair = repair, .recover = recover},
-                         {.kept_mac_share = *options.kept_mac_share});
+  WAYSIDE_TRY(auto graph,
+              prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .repair = repair, .recover = recover},
+                              {.kept_mac_share = *options.kept_mac_share}));
+  return Smaller{.graph = std::move(graph), .kept = std::move(kept)};
 }
 
 ir::Graph thinned(ir::Graph graph, const Sparsity& sparsity) {
@@ -130,7 +141,7 @@ Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, con
         return latency.median;
       },
       .score = [&](ir::Graph& graph, std::size_t) -> Result<double> {
-        WAYSIDE_TRY(auto done, taught(teacher, std::move(graph), samples, brief,
+        WAYSIDE_TRY(auto done, taught(teacher, {std::move(graph), {}}, samples, brief,
                                       [&](const std::string& note, double) { return !progress || progress(note, 0); }));
         graph = std::move(done.graph);
         WAYSIDE_TRY(const double error, distance(teacher, graph, samples));
@@ -141,14 +152,17 @@ Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, con
   return std::move(candidates.front().graph);
 }
 
-Result<ir::Graph> smaller(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
-                          const Progress& progress) {
+Result<Smaller> smaller(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
+                        const Progress& progress) {
   if (options.kept_mac_share) return pruned(teacher, samples, options, progress);
-  if (options.sparsity) return thinned(teacher, *options.sparsity);
-  if (options.latency) return searched(teacher, samples, options, progress);
+  if (options.sparsity) return Smaller{.graph = thinned(teacher, *options.sparsity), .kept = {}};
+  if (options.latency) {
+    WAYSIDE_TRY(auto graph, searched(teacher, samples, options, progress));
+    return Smaller{.graph = std::move(graph), .kept = {}};
+  }
   WAYSIDE_TRY(auto done, factorise(teacher, {.energy = options.energy.value_or(1), .rank_share = {}}));
   WAYSIDE_CHECK(refit_layers(teacher, teacher, done.graph, teaching(samples, options.training)));
-  return std::move(done.graph);
+  return Smaller{.graph = std::move(done.graph), .kept = {}};
 }
 
 }  // namespace
@@ -186,8 +200,9 @@ Result<Shrunk> shrink(const ir::Graph& teacher, const Samples& samples, const Sh
   training.steps -= training.steps / rounds * (rounds - 1);  // pruned() took those of the other rounds
   training.keep_zeros = options.sparsity.has_value();
   WAYSIDE_TRY(auto trained, taught(teacher, student, samples, training, progress));
-  return Shrunk{
-      .untrained = std::move(student), .trained = std::move(trained.graph), .training = std::move(trained.training)};
+  return Shrunk{.untrained = std::move(student.graph),
+                .trained = std::move(trained.graph),
+                .training = std::move(trained.training)};
 }
 
 }  // namespace wayside::optimizer

@@ -203,4 +203,32 @@ base::Result<ir::Graph> remove_channels(const ir::Graph& graph, const ChannelGro
   return Remover(graph, groups, removed).run();
 }
 
+KeptChannels kept_channels(const ir::Graph& graph, const ChannelGroups& groups, const std::vector<bool>& removed) {
+  KeptChannels out;
+  for (ir::TensorId id = 0; id < graph.tensors.size(); ++id) {
+    const auto& [axis, group] = groups.tensors[id];
+    if (axis < 0 || axis + 1 != static_cast<int>(graph.tensors[id].shape.size())) continue;
+    Kept kept;
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (group[i] == ChannelGroups::kFixed || !removed[group[i]]) kept.push_back(i);
+    }
+    if (kept.size() < group.size()) out.emplace(graph.tensors[id].name, std::move(kept));
+  }
+  return out;
+}
+
+KeptChannels joined(KeptChannels first, const KeptChannels& second) {
+  for (const auto& [name, kept] : second) {
+    const auto found = first.find(name);
+    if (found == first.end()) {
+      first.emplace(name, kept);
+      continue;
+    }
+    Kept in_first;
+    for (const std::size_t channel : kept) in_first.push_back(found->second[channel]);
+    found->second = std::move(in_first);
+  }
+  return first;
+}
+
 }  // namespace wayside::optimizer

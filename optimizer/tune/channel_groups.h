@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -48,5 +50,13 @@ void mask_channels(ir::Graph& graph, const ChannelGroups& groups, const std::vec
 /// Errors: invalid_argument (a layer without channels).
 [[nodiscard]] base::Result<ir::Graph> remove_channels(const ir::Graph& graph, const ChannelGroups& groups,
                                                       const std::vector<bool>& removed);
+
+/// Which channels are left of tensors that lost some of their last axis, by the tensor's name: what a hidden tensor of
+/// the smaller network is to be compared with.
+using KeptChannels = std::map<std::string, std::vector<std::size_t>>;
+[[nodiscard]] KeptChannels kept_channels(const ir::Graph& graph, const ChannelGroups& groups,
+                                         const std::vector<bool>& removed);
+/// Of two removals, one after the other, in terms of the first graph.
+[[nodiscard]] KeptChannels joined(KeptChannels first, const KeptChannels& second);
 
 }  // namespace wayside::optimizer

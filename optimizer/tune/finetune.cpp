@@ -82,6 +82,10 @@ Result<std::string> identity(const Finetune& run, const FinetuneOptions& options
       add(op.bias);
     }
   }
+  for (const auto& [name, kept] : run.kept) {
+    add(name);
+    add(kept);
+  }
   for (const auto& q : options.scheme.activations) add(std::format("{} {} ", q.scale, q.zero_point));
   add(options.scheme.weights);
   for (const std::size_t sample : {std::size_t{0}, run.samples.count - 1}) add(run.samples.load(sample));

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "optimizer/ir/graph.h"
 #include "optimizer/quantize/scheme.h"
+#include "optimizer/tune/channel_groups.h"
 #include "optimizer/tune/samples.h"
 
 namespace wayside::optimizer {
@@ -31,9 +32,12 @@ struct FinetuneOptions {
   bool vary = true;  ///< pictures are shifted, mirrored, brighter or darker by chance; the teacher answers them so
   DistillLoss loss = DistillLoss::mean_square;
   double temperature = 2;
-  double feature_weight = 0;  ///< of tensors that have the same name and shape in both networks; 0: outputs only
-  bool keep_zeros = false;    ///< weights that are zero at the start stay zero (sparse networks)
-  Scheme scheme;              ///< quantisation-aware: what post-training quantisation chose; empty: float
+  /// Of the hidden tensors, all together, against 1 of the outputs (hints: Romero et al., arXiv 1412.6550): those of
+  /// the same name, and of the channels that are left where some went. 0: outputs only. Some hundred samples say little
+  /// by their outputs alone.
+  double feature_weight = 30;
+  bool keep_zeros = false;  ///< weights that are zero at the start stay zero (sparse networks)
+  Scheme scheme;            ///< quantisation-aware: what post-training quantisation chose; empty: float
   bool learn_scales =
       true;  ///< trains the scales of computed tensors (Esser et al., arXiv 1902.08153); zero points stay
   std::int64_t checkpoint_every = 100;
@@ -59,6 +63,7 @@ struct Finetune {
   const ir::Graph* teacher = nullptr;
   ir::Graph* student = nullptr;  ///< trained in place; the same input and outputs as the teacher, no batch norm
   Samples samples;
+  KeptChannels kept{};               ///< of a pruned student; without it what was pruned is not compared
   std::filesystem::path checkpoint;  ///< empty: none; read where it exists, removed at the end
   /// After every step; false stops, with a checkpoint where there is a place for it.
   std::function<bool(const FinetuneProgress&)> progress;

@@ -31,6 +31,34 @@ ir::TensorId compared(const ir::Graph& graph, ir::TensorId output) {
   return saturates ? maker->inputs[0] : output;
 }
 
+bool is_curve(ir::OpKind kind) {
+  switch (kind) {
+    case ir::OpKind::relu:
+    case ir::OpKind::clip:
+    case ir::OpKind::leaky_relu:
+    case ir::OpKind::prelu:
+    case ir::OpKind::elu:
+    case ir::OpKind::hard_swish: return true;
+    default: return false;
+  }
+}
+
+/// Hidden tensors that say something of their own: what layers and sums give, after the activation, where all of their
+/// readers get it so.
+std::vector<ir::TensorId> telling(const ir::Graph& graph) {
+  std::vector<bool> is_read_plainly(graph.tensors.size());
+  for (const auto& op : graph.ops) {
+    for (const auto id : op.inputs) is_read_plainly[id] = is_read_plainly[id] || !is_curve(op.kind);
+  }
+  std::vector<ir::TensorId> out;
+  for (const auto& op : graph.ops) {
+    const bool tells =
+        ir::has_weights(op.kind) || is_curve(op.kind) || op.kind == ir::OpKind::add || op.kind == ir::OpKind::mul;
+    if (tells && is_read_plainly[op.output]) out.push_back(op.output);
+  }
+  return out;
+}
+
 }  // namespace
 
 Lesson::Lesson(const Finetune& run, const FinetuneOptions& options)
@@ -79,14 +107,27 @@ void Lesson::pair_features() {
   const ir::Graph &teacher = *run_.teacher, &student = *run_.student;
   std::map<std::string, ir::TensorId> names;
   for (const auto& op : teacher.ops) names.emplace(teacher.tensors[op.output].name, op.output);
-  for (const auto& op : student.ops) {
-    const auto& tensor = student.tensors[op.output];
+  for (const auto id : telling(student)) {
+    const auto& tensor = student.tensors[id];
     const auto found = names.find(tensor.name);
-    const bool same = found != names.end() && teacher.tensors[found->second].shape == tensor.shape;
-    if (same && !std::ranges::contains(student.outputs, op.output))
-      features_.push_back({.teacher = found->second, .student = op.output});
+    const bool is_compared =
+        std::ranges::contains(student.outputs, id) || std::ranges::contains(outputs_, id, &Pair::student);
+    if (found == names.end() || is_compared) continue;
+    Pair pair{.teacher = found->second, .student = id};
+    auto shape = teacher.tensors[found->second].shape;
+    if (const auto kept = run_.kept.find(tensor.name); kept != run_.kept.end()) {
+      shape.back() = static_cast<int>(kept->second.size());
+      pair.channels = torch::tensor(std::vector<std::int64_t>(kept->second.begin(), kept->second.end()));
+    }
+    if (shape == tensor.shape) features_.push_back(std::move(pair));
   }
   for (Pair& pair : features_) pair.weight = options_.feature_weight / static_cast<double>(features_.size());
+}
+
+torch::Tensor Lesson::wanted(const Pair& pair) const {
+  const auto& whole = teacher_values_[pair.teacher];
+  if (!pair.channels.defined()) return whole;
+  return whole.index_select(whole.dim() == 4 ? 1 : whole.dim() - 1, pair.channels);
 }
 
 Result<void> Lesson::prepare() {
@@ -99,7 +140,7 @@ Result<void> Lesson::prepare() {
     teacher_.forward(x);
     for (auto* pairs : {&outputs_, &features_}) {
       for (Pair& pair : *pairs) {
-        const auto square = teacher_values_[pair.teacher].square().mean() / static_cast<double>(count);
+        const auto square = wanted(pair).square().mean() / static_cast<double>(count);
         pair.size = pair.size.defined() ? pair.size + square : square;
       }
     }
@@ -108,7 +149,7 @@ Result<void> Lesson::prepare() {
     WAYSIDE_TRY(auto x, load_sample(*run_.student, run_.samples, sample));
     teacher_.forward(x);
     Exercise exercise{.x = std::move(x), .wanted = {}};
-    for (const Pair& pair : outputs_) exercise.wanted.push_back(teacher_values_[pair.teacher]);
+    for (const Pair& pair : outputs_) exercise.wanted.push_back(wanted(pair));
     exercises_.push_back(std::move(exercise));
   }
   return {};
@@ -148,10 +189,8 @@ Result<torch::Tensor> Lesson::loss(Student& student, std::uint64_t position) {
   }
   student.forward(x);
   auto loss = torch::zeros({});
-  for (const Pair& pair : outputs_)
-    loss = loss + of_output(pair, teacher_values_[pair.teacher], student.as_read(pair.student));
-  for (const Pair& pair : features_)
-    loss = loss + difference(pair, teacher_values_[pair.teacher], student.values()[pair.student]);
+  for (const Pair& pair : outputs_) loss = loss + of_output(pair, wanted(pair), student.as_read(pair.student));
+  for (const Pair& pair : features_) loss = loss + difference(pair, wanted(pair), student.as_read(pair.student));
   return loss;
 }
 

@@ -36,7 +36,8 @@ class Lesson {
   struct Pair {
     ir::TensorId teacher = 0, student = 0;
     double weight = 1;
-    torch::Tensor size{};  ///< the teacher's mean square
+    torch::Tensor channels{};  ///< of the teacher's that the student has; undefined: all
+    torch::Tensor size{};      ///< the teacher's mean square
   };
   struct Exercise {
     torch::Tensor x;
@@ -45,6 +46,8 @@ class Lesson {
   void split();
   void pair_outputs();
   void pair_features();
+  /// The teacher's tensor, as far as the student has it.
+  [[nodiscard]] torch::Tensor wanted(const Pair& pair) const;
   [[nodiscard]] std::size_t sample_at(std::uint64_t position);
   [[nodiscard]] torch::Tensor difference(const Pair& pair, const torch::Tensor& wanted, const torch::Tensor& got) const;
   [[nodiscard]] torch::Tensor of_output(const Pair& pair, const torch::Tensor& wanted, const torch::Tensor& got) const;

@@ -129,7 +129,7 @@ class Chooser {
 
   [[nodiscard]] Result<Pruned> prune(std::size_t count) const {
     const auto removed = choose(count);
-    Pruned out{.graph = {}, .masked = graph_};
+    Pruned out{.graph = {}, .masked = graph_, .kept = kept_channels(graph_, groups_, removed)};
     WAYSIDE_TRY(out.graph, remove_channels(graph_, groups_, removed));
     mask_channels(out.masked, groups_, removed);
     for (std::size_t g = 0; g < removed.size(); ++g) {

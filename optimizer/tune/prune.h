@@ -39,6 +39,7 @@ struct PruneOptions {
 struct Pruned {
   ir::Graph graph;            ///< smaller
   ir::Graph masked;           ///< the given graph with the same channels set to zero: computes the same
+  KeptChannels kept;          ///< of the given graph's tensors
   std::size_t removed = 0;    ///< channels of all layers
   double kept_mac_share = 1;  ///< reached
 };

@@ -3,7 +3,9 @@
 #include "optimizer/tune/channel_groups.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <span>
 
 #include "tests/optimizer/tune/tune_fixture.h"
 
@@ -64,6 +66,59 @@ TEST_F(Groups, FollowsResidualsAndDepthwise) {
   EXPECT_EQ(sets(graph), (std::set<std::pair<std::set<std::string>, std::size_t>>{{{"stem", "narrow"}, 6},
                                                                                   {{"wide", "spread"}, 12}}));
   check_exact(graph);
+}
+
+/// After two removals the hidden tensors are those of the first graph in the channels that are said to be left.
+TEST_F(Groups, SaysWhichChannelsAreLeft) {
+  const auto in = assembler.input("in", {1, 6, 5, 3});
+  const auto wide = conv(conv(in, 6, 3, "stem"), 12, 1, "wide");
+  const auto pool = add({.kind = OpKind::mean, .inputs = {wide}, .axes = {1, 2}}, "mean");
+  const auto flat = add({.kind = OpKind::reshape, .inputs = {pool}}, "flat", {1, 12});
+  ir::Op dense{.kind = OpKind::fully_connected, .inputs = {flat}, .weight = whole(24, 2), .bias = whole(2, 2)};
+  assembler.output(add(std::move(dense), "out"));
+  const auto graph = assembler.take();
+  const auto values_of = [&](const ir::Graph& network, const ir::Values& input) {
+    std::map<std::string, ir::Values> values;
+    ir::Interpreter interpreter(network);
+    interpreter.observe([&](ir::TensorId id, std::span<const float> x) {
+      values[network.tensors[id].name].assign(x.begin(), x.end());
+    });
+    static_cast<void>(interpreter.run({input}));
+    return values;
+  };
+  ir::Graph smaller = graph, masked = graph;
+  KeptChannels kept;
+  for (const std::size_t nth : {3U, 2U}) {  // of the groups that are left
+    const auto groups = find_channel_groups(smaller);
+    std::vector<bool> removed(groups.groups.size());
+    for (std::size_t g = 0; g < removed.size(); ++g) removed[g] = g % nth == 1;
+    kept = joined(std::move(kept), kept_channels(smaller, groups, removed));
+    smaller = *remove_channels(smaller, groups, removed);
+  }
+  EXPECT_FALSE(kept.contains("in") || kept.contains("out"));
+  for (const char* layer : {"stem", "wide"}) {
+    ir::Op& op = masked.ops[layer == std::string("stem") ? 0 : 1];
+    const std::size_t per_channel = op.weight.size() / op.bias.size();
+    for (std::size_t o = 0; o < op.bias.size(); ++o) {
+      if (std::ranges::contains(kept.at(layer), o)) continue;
+      std::fill_n(op.weight.begin() + static_cast<std::ptrdiff_t>(o * per_channel), per_channel, 0.0F);
+      op.bias[o] = 0;
+    }
+  }
+  const auto input = inputs(graph)[0];
+  auto wanted = values_of(masked, input);
+  const auto got = values_of(smaller, input);
+  EXPECT_EQ(got.at("out"), wanted.at("out"));
+  for (const char* name : {"stem", "wide", "flat"}) {
+    const auto& left = kept.at(name);
+    EXPECT_LT(left.size(), name == std::string("stem") ? 5U : 9U) << "twice some went";
+    ir::Values subset;
+    const std::size_t channels = name == std::string("stem") ? 6 : 12;
+    for (std::size_t first = 0; first < wanted[name].size(); first += channels) {
+      for (const std::size_t c : left) subset.push_back(wanted[name][first + c]);
+    }
+    EXPECT_EQ(got.at(name), subset) << name;
+  }
 }
 
 TEST_F(Groups, FollowsConcatsSlicesAndPads) {

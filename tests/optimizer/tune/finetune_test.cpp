@@ -3,10 +3,12 @@
 #include "optimizer/tune/finetune.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -72,6 +74,16 @@ class FinetuneTest : public Tune {
     }
     return sum / count;
   }
+  /// Values of one tensor for all pictures that did not teach.
+  ir::Values hidden(const ir::Graph& graph, const std::string& name) const {
+    ir::Values out;
+    ir::Interpreter interpreter(graph);
+    interpreter.observe([&](ir::TensorId id, std::span<const float> x) {
+      if (graph.tensors[id].name == name) out.insert(out.end(), x.begin(), x.end());
+    });
+    for (const auto& picture : unseen) static_cast<void>(interpreter.run({picture}));
+    return out;
+  }
   static std::vector<float> all_weights(const ir::Graph& graph) {
     std::vector<float> out;
     for (const auto& op : graph.ops) {
@@ -100,6 +112,7 @@ TEST_F(FinetuneTest, QuantizationAwareTrainingLowersTheLossOfFourBits) {
   auto options = aware(start.scheme);
   options.steps = 400;
   options.learning_rate = 2e-3;
+  options.feature_weight = 0;
   const auto done = finetune(run_of(student), options);
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_LT(distance(student, done->scheme), 0.75 * before);
@@ -173,6 +186,38 @@ TEST_F(FinetuneTest, PrunedStudentLearnsFromUnlabelledSamples) {
   EXPECT_EQ(reports.back().step, 60);
   EXPECT_EQ(reports.back().left_s, 0);
   EXPECT_GT(reports.front().left_s, 0);
+}
+
+/// Hidden tensors come nearer to the channels that are left of the teacher's; without being told which these are
+/// nothing that was pruned is compared.
+TEST_F(FinetuneTest, HintsFollowThePrunedChannels) {
+  auto pruned = prune_channels(teacher, weight_scores(teacher, Importance::l2), {.kept_mac_share = 0.6});
+  ASSERT_TRUE(pruned);
+  ASSERT_TRUE(pruned->kept.contains("stem") && pruned->kept.contains("spread"));
+  const auto hidden_distance = [&](const ir::Graph& student) {
+    double sum = 0;
+    for (const std::string name : {"stem", "spread", "mixed"}) {
+      const auto wanted = hidden(teacher, name), got = hidden(student, name);
+      const auto& kept = pruned->kept.at(name);
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        const float exact = wanted[i / kept.size() * 8 + kept[i % kept.size()]];
+        sum += std::pow(static_cast<double>(got[i]) - static_cast<double>(exact), 2);
+      }
+    }
+    return sum;
+  };
+  const auto trained = [&](double weight, const KeptChannels& kept) {
+    ir::Graph student = pruned->graph;
+    Finetune run = run_of(student);
+    run.kept = kept;
+    EXPECT_TRUE(
+        finetune(run, {.steps = 60, .batch_size = 4, .learning_rate = 5e-3, .feature_weight = weight, .scheme = {}}));
+    return student;
+  };
+  const ir::Graph plain = trained(0, {}), blind = trained(10, {}), hinted = trained(10, pruned->kept);
+  EXPECT_EQ(all_weights(blind), all_weights(plain));
+  EXPECT_LT(hidden_distance(hinted), 0.7 * hidden_distance(plain));
+  EXPECT_LT(distance(hinted), 0.5 * distance(pruned->graph)) << "the outputs, which are what counts";
 }
 
 /// A rate that ruins the student: what is returned is what came, or what was best before it was ruined.
