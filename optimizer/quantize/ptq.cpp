@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "optimizer/quantize/adaround.h"
+#include "optimizer/quantize/equalize.h"
 #include "optimizer/quantize/int4.h"
 
 namespace wayside::optimizer {
@@ -29,27 +30,13 @@ Range bounded(const Op& op, Range range) {
   return range;
 }
 
-std::size_t inputs_of(const ir::Graph& graph, const Op& op) {
-  return static_cast<std::size_t>(graph.tensors[op.inputs[0]].shape.back());
-}
-
-/// Output and input channel of a weight.
-struct Place {
-  std::size_t out, in;
-};
-Place place_of(const Op& op, std::size_t inputs, std::size_t index) {
-  if (op.kind != OpKind::depthwise_conv) return {index / (op.weight.size() / op.bias.size()), index % inputs};
-  const std::size_t o = index % op.bias.size();
-  return {o, o / (op.bias.size() / inputs)};
-}
-
 /// Mean of each channel of the inputs of layers, for bias correction.
 class ChannelMeans {
  public:
   explicit ChannelMeans(const ir::Graph& graph)
       : graph_(graph), sums_(graph.tensors.size()), counts_(graph.tensors.size()) {
     for (const Op& op : graph.ops) {
-      if (has_weights(op.kind)) sums_[op.inputs[0]].resize(inputs_of(graph, op));
+      if (has_weights(op.kind)) sums_[op.inputs[0]].resize(input_channels(graph, op));
     }
   }
   void add(ir::TensorId id, std::span<const float> values) {
@@ -76,31 +63,13 @@ void correct_biases(ir::Graph& graph, const QuantizedGraph& integer, const Chann
     Op& op = graph.ops[i];
     if (!has_weights(op.kind)) continue;
     const auto& rounded = integer.weights[i];
-    const std::size_t inputs = inputs_of(graph, op);
+    const std::size_t inputs = input_channels(graph, op);
     for (std::size_t k = 0; k < op.weight.size(); ++k) {
-      const Place at = place_of(op, inputs, k);
+      const WeightPlace at = weight_place(op, inputs, k);
       const float error = rounded.scale[at.out] * static_cast<float>(rounded.weight[k]) - op.weight[k];
       op.bias[at.out] -= static_cast<float>(static_cast<double>(error) * means.mean(op.inputs[0], at.in));
     }
   }
-}
-
-void equalize_pair(const ir::Graph& graph, Op& first, Op& second) {
-  const std::size_t channels = first.bias.size(), first_inputs = inputs_of(graph, first);
-  std::vector<float> out(channels), in(channels);
-  const auto widen = [](float& most, float weight) { most = std::max(most, std::abs(weight)); };
-  for (std::size_t k = 0; k < first.weight.size(); ++k)
-    widen(out[place_of(first, first_inputs, k).out], first.weight[k]);
-  for (std::size_t k = 0; k < second.weight.size(); ++k) widen(in[place_of(second, channels, k).in], second.weight[k]);
-  constexpr float kMostChange = 16;  // a channel that is almost dead is left almost dead
-  std::vector<float> factor(channels, 1);
-  for (std::size_t c = 0; c < channels; ++c) {
-    if (out[c] > 0 && in[c] > 0) factor[c] = std::clamp(std::sqrt(out[c] / in[c]), 1 / kMostChange, kMostChange);
-  }
-  // Only the relation between channels matters: per-channel weight scales take the rest.
-  for (std::size_t k = 0; k < first.weight.size(); ++k) first.weight[k] /= factor[place_of(first, first_inputs, k).out];
-  for (std::size_t c = 0; c < channels; ++c) first.bias[c] /= factor[c];
-  for (std::size_t k = 0; k < second.weight.size(); ++k) second.weight[k] *= factor[place_of(second, channels, k).in];
 }
 
 /// One per operator; empty: all int8.
@@ -143,31 +112,6 @@ bool keeps_scale(OpKind kind) {
     case OpKind::pad: return true;
     default: return false;
   }
-}
-
-std::size_t equalize_layers(ir::Graph& graph) {
-  const auto producers = ir::producers(graph);
-  const auto uses = ir::uses(graph);
-  constexpr int kRounds = 3;  // factors travel along chains of layers
-  std::size_t pairs = 0;
-  for (int round = 0; round < kRounds; ++round) {
-    pairs = 0;
-    for (Op& second : graph.ops) {
-      if (!has_weights(second.kind)) continue;
-      std::vector<ir::TensorId> between{second.inputs[0]};
-      const auto producer = [&] { return producers[between.back()]; };
-      // A leaky relu scales with its input, as a relu does.
-      while (uses[between.back()] == 1 && producer() != ir::kNoOp && graph.ops[producer()].kind == OpKind::leaky_relu)
-        between.push_back(graph.ops[producer()].inputs[0]);
-      if (uses[between.back()] != 1 || producer() == ir::kNoOp) continue;
-      Op& first = graph.ops[producer()];
-      if (!has_weights(first.kind) || first.activation == ir::Activation::relu6) continue;
-      equalize_pair(graph, first, second);
-      for (const auto id : between) graph.tensors[id].low = graph.tensors[id].high = 0;  // no longer what a file said
-      ++pairs;
-    }
-  }
-  return pairs;
 }
 
 std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
@@ -231,7 +175,7 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
         std::format("calibration: {} samples, at least {} are needed; give more of the kind that the device will see",
                     samples.size(), kMinCalibrationPictures));
   }
-  if (options.equalize) equalize_layers(graph);
+  if (options.equalize) equalize_layers(graph, samples);
   const ir::Graph exact = graph;
   const auto formats = weight_formats(graph, samples, options);
   for (std::size_t i = 0; i < formats.size(); ++i) {

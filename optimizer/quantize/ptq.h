@@ -16,16 +16,12 @@ namespace wayside::optimizer {
 
 struct PtqOptions {
   RangeMethod method = RangeMethod::mse;
-  bool equalize = true;      ///< cross-layer equalisation (Nagel et al., arXiv 1906.04721, section 4.1)
+  bool equalize = true;      ///< see equalize.h
   bool correct_bias = true;  ///< the same paper, section 4.2, with measured means
   double int4_share = 0;     ///< at most this share of the weights gets four bits: the layers that lose least by it
   std::vector<double> int4_decibels{};  ///< int4_sensitivity() of the equalised graph, if known; empty: found if needed
   std::int64_t adaround_steps = 0;      ///< for each layer, see adaround.h; 0: weights are rounded to the nearest
 };
-
-/// Scales one layer's outputs down and the next one's inputs up, channel by channel, so that both have weights of
-/// alike size. Pairs with nothing or a relu between them, no other reader. Returns the number of pairs.
-std::size_t equalize_layers(ir::Graph& graph);
 
 /// Operators that only move, choose or average elements: their output has their input's scale.
 [[nodiscard]] bool keeps_scale(ir::OpKind kind);

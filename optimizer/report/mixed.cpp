@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
+#include "optimizer/quantize/equalize.h"
 #include "optimizer/quantize/int4.h"
-#include "optimizer/quantize/ptq.h"
 
 namespace wayside::optimizer {
 
 std::vector<LayerPrecision> layers_by_sensitivity(const ir::Graph& network, const std::vector<ir::Values>& samples) {
   ir::Graph graph = network;
-  equalize_layers(graph);
+  equalize_layers(graph, samples);
   const auto decibels = int4_sensitivity(graph, samples);
   std::vector<LayerPrecision> layers;
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {

@@ -9,6 +9,7 @@
 
 #include "optimizer/import/import_model.h"
 #include "optimizer/passes/passes.h"
+#include "optimizer/quantize/equalize.h"
 #include "optimizer/report/profile.h"
 #include "optimizer/tflite/writer.h"
 #include "ota/store/digest.h"
@@ -102,7 +103,7 @@ Result<void> measure(const Work& work, const Quantized& quantized, const std::st
 Result<Quantized> train(const Work& work, const PtqOptions& chain, Quantized quantized, const std::string& name,
                         Report& report) {
   ir::Graph teacher = work.network;
-  if (chain.equalize) equalize_layers(teacher);
+  if (chain.equalize) equalize_layers(teacher, work.calibration);
   FinetuneOptions options = *work.options.training;
   options.keep_zeros = work.options.shrink && work.options.shrink->sparsity;
   options.scheme = quantized.scheme;
@@ -287,7 +288,7 @@ std::string name_of(const PtqOptions& chain) {
 }
 
 std::vector<PtqOptions> ladder() {
-  return {{.method = RangeMethod::average, .equalize = false, .correct_bias = false},
+  return {{.method = RangeMethod::average, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::percentile, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::kl, .equalize = true, .correct_bias = true},
@@ -304,10 +305,11 @@ std::vector<PtqOptions> all_chains() {
   std::vector<PtqOptions> out;
   for (const auto method :
        {RangeMethod::min_max, RangeMethod::average, RangeMethod::percentile, RangeMethod::kl, RangeMethod::mse}) {
-    out.push_back({.method = method, .equalize = false, .correct_bias = false});
+    out.push_back({.method = method, .equalize = true, .correct_bias = true});
   }
-  out.push_back({.method = RangeMethod::mse, .equalize = false, .correct_bias = true});
-  for (const double share : {0.0, 0.5, 0.75, 1.0})
+  for (const bool corrected : {false, true})
+    out.push_back({.method = RangeMethod::mse, .equalize = false, .correct_bias = corrected});
+  for (const double share : {0.5, 0.75, 1.0})
     out.push_back({.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = share});
   for (const double share : {0.0, 1.0}) out.push_back(with_adaround(share));
   return out;

@@ -116,8 +116,8 @@ TEST_F(Optimize, LooksForRangesThatFitBeforeItGivesFourBits) {
   for (const auto& variant : report->variants) names.push_back(variant.name);
   ASSERT_EQ(names.size(), 5U) << "all layers, then no layer with four kinds of ranges";
   EXPECT_EQ(std::vector(names.begin() + 1, names.end()),
-            (std::vector{"average" + none, "mse+equalised+bias" + none, "percentile+equalised+bias" + none,
-                         "kl+equalised+bias" + none}));
+            (std::vector{"average+equalised+bias" + none, "mse+equalised+bias" + none,
+                         "percentile+equalised+bias" + none, "kl+equalised+bias" + none}));
 }
 
 TEST_F(Optimize, TriesEveryChainForAnImpossibleBudget) {
@@ -211,7 +211,9 @@ TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
   EXPECT_EQ(report->shrunk, "pruned-50+distilled-150");
   expect_half(*report);
   EXPECT_GT(report->untrained_score, 0.7) << "refitted layers make up for the channels (.35 without)";
-  EXPECT_GE(report->trained_score, report->untrained_score) << "training ends no worse than it began";
+  ASSERT_EQ(report->trainings.size(), 1U);
+  EXPECT_LE(report->trainings[0].held_out.best, report->trainings[0].held_out.first) << "never worse than it began";
+  EXPECT_GT(report->trained_score, report->untrained_score - 0.01) << "what is judged is the outputs' distance";
   ASSERT_EQ(report->variants.size(), 1U);
   const Variant& variant = report->variants[0];
   EXPECT_EQ(variant.name, "pruned-50+distilled-150+mse+equalised+bias");
