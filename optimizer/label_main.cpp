@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // wayside-label: makes labelled folders for training: a teacher model labels videos and pictures; COCO files are
-// converted; faces are cut out.
+// converted; faces and tiles are cut out.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -26,6 +26,7 @@
 #include "optimizer/label/face_crops.h"
 #include "optimizer/label/motion.h"
 #include "optimizer/label/ssd_teacher.h"
+#include "optimizer/label/tiles.h"
 #include "optimizer/tflite/writer.h"
 
 namespace {
@@ -138,6 +139,27 @@ Result<void> run_faces(const Arguments& arguments) {
       WAYSIDE_CHECK(take(sample.picture, std::filesystem::path(sample.name).stem().string()));
   }
   std::println("{}: {} pictures, {} crops in {}", arguments.source.string(), pictures, crops, arguments.out.string());
+  return {};
+}
+
+/// NAME-0.jpg and so on of each picture, with the labels of what lies in them.
+Result<void> run_tiles(const Arguments& arguments) {
+  WAYSIDE_TRY(const auto folder, load_folder({.folder = arguments.source, .classes = {}, .keep_width_px = 1 << 14}));
+  std::filesystem::create_directories(arguments.out);
+  std::size_t count = 0, whole = 0, cut = 0;
+  for (const auto& sample : folder.samples) {
+    const auto tiles = cut_tiles(sample.picture, sample.boxes, arguments.side_px);
+    const std::string name = std::filesystem::path(sample.name).stem().string();
+    for (std::size_t i = 0; i < tiles.size(); ++i, ++count) {
+      const auto& [picture, x0_px, y0_px, boxes] = tiles[i];
+      const std::string path = (arguments.out / std::format("{}-{}", name, i)).string();
+      WAYSIDE_CHECK(save_picture(picture, path + ".jpg"));
+      WAYSIDE_CHECK(write_yolo(path + ".txt", boxes, picture.width_px, picture.height_px));
+      for (const auto& box : boxes) ++(box.class_id == kIgnoreClass ? cut : whole);
+    }
+  }
+  std::println("{}: {} tiles, {} boxes, {} more ignored in {}", arguments.source.string(), count, whole, cut,
+               arguments.out.string());
   return {};
 }
 
@@ -276,10 +298,17 @@ int main(int argc, char** argv) try {
   faces->add_option("--variants", arguments.variants, "further crops of each face, slightly shifted")
       ->check(CLI::Range(0, 100));
   faces->add_flag("--largest", arguments.largest, "only the largest face of each picture, under the picture's name");
+  auto* tiles = app.add_subcommand(
+      "tiles", "cut pictures into overlapping squares with their labels; what an edge cuts is ignored (class -1)");
+  tiles->add_option("--source", arguments.source, "folder of pictures, with YOLO labels or without")->required();
+  tiles->add_option("--out", arguments.out, "folder to fill")->required();
+  tiles->add_option("--side", arguments.side_px, "px of a tile (128); neighbours overlap by a quarter")
+      ->check(CLI::Range(16, 4096));
   CLI11_PARSE(app, argc, argv);
   const auto result = *teach    ? run_teach(arguments)
                       : *motion ? run_motion(arguments)
                       : *faces  ? run_faces(arguments)
+                      : *tiles  ? run_tiles(arguments)
                                 : run_coco(arguments);
   if (result) return 0;
   std::println(stderr, "wayside-label: {}", result.error().message);

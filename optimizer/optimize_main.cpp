@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <print>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "optimizer/report/optimize.h"
@@ -35,6 +37,7 @@ struct Arguments {
   std::size_t rounds = 1;
   std::string importance = "l2", sparse;
   std::string task = "classify", order = "bgr", method = "auto", target = "cpu-int8", budget = "drop<1%";
+  std::vector<std::string> classes;
   bool plain = false, json = false;
 };
 
@@ -57,14 +60,19 @@ void describe(CLI::App& app, Arguments& arguments) {
       "simulated: the CPU engine refuses float layers");
   app.add_flag("--profile", options.profile,
                "layer by layer: time on the engine, work, bytes, noise; as a table and a page beside the report");
-  app.add_option("--task", arguments.task, "classify, ssd, text or embedding")
-      ->check(CLI::IsMember({"classify", "ssd", "text", "embedding"}));
+  app.add_option("--task", arguments.task,
+                 "classify, text, embedding, or a detector's head: ssd, yolox, yolov8, yunet, fastestdet")
+      ->check(CLI::IsMember({"classify", "text", "embedding", "ssd", "yolox", "yolov8", "yunet", "fastestdet"}));
+  app.add_option("--classes", arguments.classes,
+                 "detectors: classes that are judged, as 0=0,2=1,7=1: the network's and the labels' number, the "
+                 "number that it counts as (all, each as itself)")
+      ->delimiter(',');
   app.add_option("--threshold", options.task.threshold, "embedding: the least cosine of two that show the same (0.5)");
   app.add_option("--charset", options.task.charset, "text: the symbols, one a line, the blank last");
   app.add_option("--mean", options.mean, "of the input's channels: the written model takes 0..255 and subtracts it")
       ->delimiter(',');
   app.add_option("--deviation", options.deviation, "the same, what it divides by then")->delimiter(',');
-  app.add_option("--priors", options.task.priors, "ssd: .npy with the prior boxes");
+  app.add_option("--priors", options.task.head.priors, "ssd: .npy with the prior boxes");
   app.add_option("--order", arguments.order, "channels of pictures: bgr or rgb")->check(CLI::IsMember({"bgr", "rgb"}));
   app.add_option("--method", arguments.method,
                  "auto: cheap chains first, until one is within the budget; all: every chain, to compare them; or the "
@@ -160,13 +168,31 @@ Result<std::optional<ShrinkOptions>> shrink_of(const Arguments& arguments) {
   return shrink;
 }
 
+/// "2=1": FROM=TO.
+Result<ClassMap> parse_classes(const std::vector<std::string>& pairs) {
+  ClassMap classes;
+  for (const auto& pair : pairs) {
+    int from = -1, to = -1;
+    const char* end = pair.data() + pair.size();
+    const auto first = std::from_chars(pair.data(), end, from);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '=')
+      return fail(Code::invalid_argument, std::format("--classes {}: expected FROM=TO, as 2=1", pair));
+    const auto second = std::from_chars(first.ptr + 1, end, to);
+    if (second.ec != std::errc() || second.ptr != end || from < 0 || to < 0)
+      return fail(Code::invalid_argument, std::format("--classes {}: expected FROM=TO, as 2=1", pair));
+    classes[from] = to;
+  }
+  return classes;
+}
+
 Result<void> complete(Arguments& arguments) {
   auto& options = arguments.options;
-  constexpr std::pair<std::string_view, TaskKind> kTasks[] = {{"classify", TaskKind::classify},
-                                                              {"ssd", TaskKind::ssd},
-                                                              {"text", TaskKind::text},
-                                                              {"embedding", TaskKind::embedding}};
-  options.task.kind = std::ranges::find(kTasks, arguments.task, [](const auto& entry) { return entry.first; })->second;
+  constexpr std::pair<std::string_view, TaskKind> kTasks[] = {
+      {"classify", TaskKind::classify}, {"text", TaskKind::text}, {"embedding", TaskKind::embedding}};
+  const auto task = std::ranges::find(kTasks, arguments.task, &std::pair<std::string_view, TaskKind>::first);
+  options.task.kind = task == std::end(kTasks) ? TaskKind::detect : task->second;
+  options.task.head.kind = head_kind(arguments.task).value_or(HeadKind::ssd);
+  WAYSIDE_TRY(options.task.classes, parse_classes(arguments.classes));
   options.task.bgr = arguments.order == "bgr";
   WAYSIDE_TRY(options.budget, parse_budget(arguments.budget));
   WAYSIDE_TRY(options.targets, emit::parse_targets(arguments.target));
@@ -174,7 +200,7 @@ Result<void> complete(Arguments& arguments) {
   WAYSIDE_TRY(options.shrink, shrink_of(arguments));
   auto& package = options.package;
   if (package.name.empty()) package.name = options.model.stem().string();
-  if (package.role.empty()) package.role = options.task.kind == TaskKind::ssd ? "detector" : "classifier";
+  if (package.role.empty()) package.role = options.task.kind == TaskKind::detect ? "detector" : "classifier";
   package.dataset = options.evaluation.filename().string();
   package.issued_unix_s = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   options.first_that_fits = arguments.method == "auto";

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoding of YuNet, and the similarity of two sets of points.
+// Where to look for faces, and the similarity of two sets of points.
 #include "optimizer/label/face_crops.h"
 
 #include <algorithm>
 #include <cmath>
 #include <format>
-#include <map>
-#include <string>
+#include <utility>
 
 #include "optimizer/import/import_model.h"
+#include "optimizer/label/tiles.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -25,13 +25,6 @@ Picture square_of(const Picture& picture, int x0_px, int y0_px, int source_px, i
   }
   Picture out(side_px, side_px);
   resample(from, {.x0_px = x0, .y0_px = y0, .step_x = step, .step_y = step}, {0, 0, side_px, side_px}, 0, out);
-  return out;
-}
-
-/// Starts of squares of `size` that cover `length`; they overlap by a quarter, the largest face that only they see.
-std::vector<int> starts(int length, int size) {
-  std::vector<int> out{0};
-  while (out.back() + size < length) out.push_back(std::min(out.back() + 3 * size / 4, length - size));
   return out;
 }
 
@@ -80,34 +73,17 @@ std::uint8_t pixel(const Picture& picture, double x_px, double y_px, int channel
 base::Result<FaceFinder> FaceFinder::create(const std::filesystem::path& model) {
   WAYSIDE_TRY(const auto graph, import_model(model));
   FaceFinder finder;
-  std::map<std::string, std::size_t> outputs;
-  for (std::size_t i = 0; i < graph.outputs.size(); ++i) outputs[graph.tensors[graph.outputs[i]].name] = i;
   const auto& in = graph.tensors[graph.inputs[0]].shape;
   if (graph.inputs.size() != 1 || in.size() != 4 || in[1] != in[2] || in[3] != 3 || in[1] % 32 != 0)
     return base::fail(base::Code::unsupported, std::format("{}: not YuNet with a square input", model.string()));
   finder.side_px_ = in[1];
-  for (const int stride : {8, 16, 32}) {
-    const auto cells = static_cast<std::size_t>(in[1] / stride) * static_cast<std::size_t>(in[1] / stride);
-    const auto output = [&](const char* name, std::size_t each) -> base::Result<std::size_t> {
-      const auto found = outputs.find(std::format("{}_{}", name, stride));
-      if (found == outputs.end() ||
-          ir::element_count(graph.tensors[graph.outputs[found->second]].shape) != cells * each)
-        return base::fail(base::Code::unsupported, std::format("{}: no output {}_{} of {} numbers: not YuNet",
-                                                               model.string(), name, stride, cells * each));
-      return found->second;
-    };
-    Level level{.stride = stride};
-    WAYSIDE_TRY(level.classes, output("cls", 1));
-    WAYSIDE_TRY(level.objects, output("obj", 1));
-    WAYSIDE_TRY(level.boxes, output("bbox", 4));
-    WAYSIDE_TRY(level.points, output("kps", 10));
-    finder.levels_.push_back(level);
-  }
+  auto levels = yunet_levels(graph);
+  if (!levels) return std::unexpected(std::move(levels.error().context(model.string())));
+  finder.levels_ = std::move(*levels);
   finder.network_ = std::make_shared<ir::Interpreter>(graph);
   return finder;
 }
 
-/// Source of the formulas: OpenCV, modules/objdetect/src/face_detect.cpp, postProcess.
 void FaceFinder::look(const Picture& picture, int x0_px, int y0_px, int source_px, float least_score,
                       std::vector<Face>& found) {
   const Picture square = square_of(picture, x0_px, y0_px, source_px, side_px_);
@@ -115,25 +91,14 @@ void FaceFinder::look(const Picture& picture, int x0_px, int y0_px, int source_p
   for (std::size_t i = 0; i + 2 < input.size(); i += 3) std::swap(input[i], input[i + 2]);  // BGR
   const auto outputs = network_->run({input});
   const float scale = static_cast<float>(source_px) / static_cast<float>(side_px_);
-  for (const Level& level : levels_) {
-    const int columns = side_px_ / level.stride;
-    for (int cell = 0; cell < columns * columns; ++cell) {
-      const auto i = static_cast<std::size_t>(cell);
-      const float score = std::sqrt(std::clamp(outputs[level.classes][i], 0.0F, 1.0F) *
-                                    std::clamp(outputs[level.objects][i], 0.0F, 1.0F));
-      if (score < least_score) continue;
-      const auto stride = static_cast<float>(level.stride) * scale;
-      const auto column = static_cast<float>(cell % columns), row = static_cast<float>(cell / columns);
-      const auto left = static_cast<float>(x0_px), top = static_cast<float>(y0_px);
-      const float *box = &outputs[level.boxes][4 * i], *points = &outputs[level.points][10 * i];
-      const float x = left + (column + box[0]) * stride, y = top + (row + box[1]) * stride;
-      const float w = std::exp(box[2]) * stride, h = std::exp(box[3]) * stride;
-      Face face{.box = {x - w / 2, y - h / 2, x + w / 2, y + h / 2, 0}, .score = score, .landmarks = {}};
-      for (std::size_t k = 0; k < face.landmarks.size(); ++k)
-        face.landmarks[k] = {static_cast<double>(left + (column + points[2 * k]) * stride),
-                             static_cast<double>(top + (row + points[2 * k + 1]) * stride)};
-      found.push_back(face);
-    }
+  const auto left = static_cast<float>(x0_px), top = static_cast<float>(y0_px);
+  for (Face& face : decode_yunet(levels_, outputs, least_score)) {
+    face.box = {left + face.box.x0 * scale, top + face.box.y0 * scale, left + face.box.x1 * scale,
+                top + face.box.y1 * scale, 0};
+    for (Point& point : face.landmarks)
+      point = {static_cast<double>(left + static_cast<float>(point.x_px) * scale),
+               static_cast<double>(top + static_cast<float>(point.y_px) * scale)};
+    found.push_back(face);
   }
 }
 
@@ -143,8 +108,8 @@ std::vector<Face> FaceFinder::find(const Picture& picture, float least_score, bo
   const bool whole_suffices = !small_too && !found.empty();
   for (const int size : {2 * side_px_, side_px_}) {
     if (whole_suffices || size > std::min(picture.width_px, picture.height_px)) continue;
-    for (const int y : starts(picture.height_px, size)) {
-      for (const int x : starts(picture.width_px, size)) look(picture, x, y, size, least_score, found);
+    for (const int y : tile_starts(picture.height_px, size)) {
+      for (const int x : tile_starts(picture.width_px, size)) look(picture, x, y, size, least_score, found);
     }
   }
   std::ranges::stable_sort(found, std::greater(), &Face::score);

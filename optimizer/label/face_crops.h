@@ -2,29 +2,16 @@
 // Faces of a picture, found by YuNet, and cut out upright and centred as face recognisers want them.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <memory>
 #include <vector>
 
 #include "base/result.h"
-#include "optimizer/data/labels.h"
 #include "optimizer/data/picture.h"
+#include "optimizer/heads/yunet.h"
 #include "optimizer/ir/interpreter.h"
 
 namespace wayside::optimizer {
-
-struct Point {
-  double x_px = 0, y_px = 0;
-};
-/// The eyes, the nose and the corners of the mouth, each pair from left to right of the picture.
-using Landmarks = std::array<Point, 5>;
-
-struct Face {
-  LabelBox box;
-  float score = 0;  ///< 0..1
-  Landmarks landmarks;
-};
 
 class FaceFinder {
  public:
@@ -37,15 +24,11 @@ class FaceFinder {
   [[nodiscard]] std::vector<Face> find(const Picture& picture, float least_score, bool small_too = true);
 
  private:
-  struct Level {
-    int stride = 8;
-    std::size_t classes = 0, objects = 0, boxes = 0, points = 0;  ///< which output
-  };
   void look(const Picture& picture, int x0_px, int y0_px, int side_px, float least_score, std::vector<Face>& found);
 
   std::shared_ptr<ir::Interpreter> network_;
   int side_px_ = 0;
-  std::vector<Level> levels_;
+  std::vector<YunetLevel> levels_;
 };
 
 /// Turns, scales and moves the picture so that the landmarks come to lie where ArcFace's training set has them (the

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <format>
+#include <ranges>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -22,22 +22,6 @@ namespace {
 using base::Code;
 using base::fail;
 using base::Result;
-
-/// The numbers of an .npy file that holds float32 in row order.
-Result<std::vector<float>> read_npy(const std::filesystem::path& path) {
-  WAYSIDE_TRY(const auto bytes, read_bytes(path));
-  constexpr std::size_t kPreamble = 10;
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (bytes.size() < kPreamble || !text.substr(1).starts_with("NUMPY\x01"))
-    return fail(Code::corrupt, std::format("{}: not an .npy file of version 1", path.string()));
-  const std::size_t header = kPreamble + bytes[8] + 256U * bytes[9];
-  if (header > bytes.size() || !text.substr(0, header).contains("'<f4'") ||
-      (bytes.size() - header) % sizeof(float) != 0)
-    return fail(Code::unsupported, std::format("{}: supported is float32", path.string()));
-  std::vector<float> out((bytes.size() - header) / sizeof(float));
-  std::memcpy(out.data(), bytes.data() + header, out.size() * sizeof(float));
-  return out;
-}
 
 /// The numbers of one line; empty when a field is none.
 std::vector<float> parse_row(std::string_view line) {
@@ -86,26 +70,30 @@ Result<Task> Task::create(const TaskSpec& spec, const ir::Graph& graph) {
   if (graph.inputs.size() != 1) return fail(Code::unsupported, "the model has several inputs; supported is one");
   task.input_ = graph.tensors[graph.inputs[0]].shape;
   if (spec.kind == TaskKind::classify) return task;
-  if (spec.kind != TaskKind::ssd) {
-    const bool is_text = spec.kind == TaskKind::text;
-    if (!task.takes_pictures() || graph.outputs.size() != 1)
-      return fail(Code::unsupported, std::format("{} has a picture of 3 channels as input, and one output",
-                                                 is_text ? "a text recogniser" : "an embedding"));
-    if (!is_text) return task;
-    WAYSIDE_TRY(task.charset_, Charset::read(spec.charset));
-    WAYSIDE_TRY(task.layout_, text_layout(graph.tensors[graph.outputs[0]].shape, task.charset_->size()));
+  if (spec.kind == TaskKind::detect) {
+    WAYSIDE_CHECK(task.use_head(graph));
     return task;
   }
-  if (task.input_.size() != 4 || task.input_[3] != 3 || graph.outputs.size() != 2)
-    return fail(Code::unsupported, "an ssd has a picture of 3 channels as input, and the outputs loc and conf");
-  WAYSIDE_TRY(task.priors_, read_npy(spec.priors));
-  const auto size = [&](std::size_t i) { return ir::element_count(graph.tensors[graph.outputs[i]].shape); };
-  if (size(0) < size(1)) std::swap(task.loc_, task.conf_);
-  if (task.priors_.size() != 2 * size(task.loc_) || 2 * size(task.conf_) != size(task.loc_))
-    return fail(Code::unsupported,
-                std::format("{} priors do not fit outputs of {} and {}; supported is one class and background",
-                            task.priors_.size() / 8, size(0), size(1)));
+  const bool is_text = spec.kind == TaskKind::text;
+  if (!task.takes_pictures() || graph.outputs.size() != 1)
+    return fail(Code::unsupported, std::format("{} has a picture of 3 channels as input, and one output",
+                                               is_text ? "a text recogniser" : "an embedding"));
+  if (!is_text) return task;
+  WAYSIDE_TRY(task.charset_, Charset::read(spec.charset));
+  WAYSIDE_TRY(task.layout_, text_layout(graph.tensors[graph.outputs[0]].shape, task.charset_->size()));
   return task;
+}
+
+Result<void> Task::use_head(const ir::Graph& graph) {
+  WAYSIDE_TRY(head_, make_head(spec_.head, graph));
+  class_count_ = spec_.classes.empty() ? head_->class_count : 0;
+  for (const auto& [from, to] : spec_.classes) {
+    if (from < 0 || from >= head_->class_count || to < 0 || to >= head_->class_count)
+      return fail(Code::invalid_argument,
+                  std::format("class {}={}: the network has the classes 0 to {}", from, to, head_->class_count - 1));
+    class_count_ = std::max(class_count_, to + 1);
+  }
+  return {};
 }
 
 bool Task::takes_pictures() const { return input_.size() == 4 && input_[3] == 3; }
@@ -114,27 +102,39 @@ TensorQuantization Task::input_quantization() const {
   return takes_pictures() ? TensorQuantization{1, -128} : TensorQuantization{0, 0};
 }
 
-/// Stretched to the network's size, as these networks were trained.
+/// As the head's networks were trained; those without a head get the picture stretched.
 TaskSample Task::from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const {
   const int width_px = input_[2], height_px = input_[1];
+  const auto real = [](int px) { return static_cast<double>(px); };
+  const PictureFit fit = head_ ? picture_fit(spec_.head.kind) : PictureFit{};
+  double fx = real(width_px) / real(picture.width_px), fy = real(height_px) / real(picture.height_px);
+  if (fit.letterbox) fx = fy = std::min(fx, fy);
   Picture small = picture;
-  while (small.width_px >= 2 * width_px && small.height_px >= 2 * height_px) small = halve(small);
+  const auto step_x = [&] { return real(small.width_px) / real(picture.width_px) / fx; };
+  const auto step_y = [&] { return real(small.height_px) / real(picture.height_px) / fy; };
+  while (step_x() >= 2 && step_y() >= 2) small = halve(small);
   Picture fitted(width_px, height_px);
-  resample(small,
-           {.x0_px = 0,
-            .y0_px = 0,
-            .step_x = static_cast<double>(small.width_px) / width_px,
-            .step_y = static_cast<double>(small.height_px) / height_px},
-           {0, 0, width_px, height_px}, 0, fitted);
+  std::ranges::fill(fitted.rgb, fit.pad);
+  const int used_width_px = std::min(width_px, static_cast<int>(std::lround(fx * real(picture.width_px)))),
+            used_height_px = std::min(height_px, static_cast<int>(std::lround(fy * real(picture.height_px))));
+  resample(small, {.x0_px = 0, .y0_px = 0, .step_x = step_x(), .step_y = step_y()},
+           {0, 0, used_width_px, used_height_px}, fit.pad, fitted);
   TaskSample sample;
   sample.input.assign(fitted.rgb.begin(), fitted.rgb.end());
   for (std::size_t i = 0; spec_.bgr && i + 2 < sample.input.size(); i += 3)
     std::swap(sample.input[i], sample.input[i + 2]);
-  const float fx = static_cast<float>(width_px) / static_cast<float>(picture.width_px),
-              fy = static_cast<float>(height_px) / static_cast<float>(picture.height_px);
+  const auto sx = static_cast<float>(fx), sy = static_cast<float>(fy);
   for (const auto& box : boxes)
-    sample.boxes.push_back({box.x0 * fx, box.y0 * fy, box.x1 * fx, box.y1 * fy, box.class_id});
+    sample.boxes.push_back({box.x0 * sx, box.y0 * sy, box.x1 * sx, box.y1 * sy, box.class_id});
   return sample;
+}
+
+Result<std::vector<TaskSample>> Task::load_boxes(const std::filesystem::path& path) const {
+  WAYSIDE_TRY(const auto folder,
+              load_folder({.folder = path, .classes = spec_.classes, .keep_width_px = 1 << 14, .limit = spec_.limit}));
+  std::vector<TaskSample> samples;
+  for (const auto& one : folder.samples) samples.push_back(from_picture(one.picture, one.boxes));
+  return samples;
 }
 
 Result<std::vector<TaskSample>> Task::load_classes(const std::filesystem::path& path) const {
@@ -203,7 +203,7 @@ Result<double> Task::score_pairs(const Run& run, const std::vector<TaskSample>& 
 std::string Task::metric() const {
   if (spec_.kind == TaskKind::embedding) return "pairs told right";
   if (spec_.kind == TaskKind::text) return "exact texts";
-  return spec_.kind == TaskKind::classify ? "top-1" : "AP50";
+  return spec_.kind == TaskKind::classify ? "top-1" : class_count_ == 1 ? "AP50" : "mAP50";
 }
 
 Result<std::vector<TaskSample>> Task::load(const std::filesystem::path& path) const {
@@ -224,43 +224,46 @@ Result<std::vector<TaskSample>> Task::load(const std::filesystem::path& path) co
       samples.push_back(from_picture(picture, {}));
     }
   } else {
-    WAYSIDE_TRY(const auto folder,
-                load_folder({.folder = path, .classes = {}, .keep_width_px = 1 << 14, .limit = spec_.limit}));
-    for (const auto& one : folder.samples) samples.push_back(from_picture(one.picture, one.boxes));
+    WAYSIDE_TRY(samples, load_boxes(path));
   }
   if (samples.empty()) return fail(Code::not_found, std::format("{}: no samples", path.string()));
   return thinned(std::move(samples), spec_.limit);
 }
 
-/// Source of the formulas: Liu et al., SSD, arXiv 1512.02325, section 2.2 (code type centre-size, variances).
-std::vector<Detection> Task::decode_ssd(const std::vector<ir::Values>& outputs) const {
-  const ir::Values &loc = outputs[loc_], &conf = outputs[conf_];
-  const float *prior = priors_.data(), *variance = priors_.data() + loc.size();
-  const auto width_px = static_cast<float>(input_[2]), height_px = static_cast<float>(input_[1]);
-  std::vector<Detection> found;
-  for (std::size_t i = 0; i * 4 < loc.size(); ++i) {
-    const float score = conf[i * 2 + 1];
-    if (score < kLeastScore) continue;
-    const float *p = prior + i * 4, *v = variance + i * 4, *d = loc.data() + i * 4;
-    const float pw = p[2] - p[0], ph = p[3] - p[1];
-    const float x = p[0] + pw / 2 + v[0] * d[0] * pw, y = p[1] + ph / 2 + v[1] * d[1] * ph;
-    const float w = pw * std::exp(v[2] * d[2]), h = ph * std::exp(v[3] * d[3]);
-    found.push_back(
-        {.box = {(x - w / 2) * width_px, (y - h / 2) * height_px, (x + w / 2) * width_px, (y + h / 2) * height_px, 0},
-         .score = score});
+Result<double> Task::score_boxes(const Run& run, const std::vector<TaskSample>& samples) const {
+  if (std::ranges::all_of(samples, [](const TaskSample& sample) { return sample.boxes.empty(); }))
+    return fail(Code::invalid_argument, "the evaluation pictures have no labels; put NAME.txt beside each NAME.jpg");
+  for (const auto& box : samples | std::views::transform(&TaskSample::boxes) | std::views::join) {
+    if (box.class_id >= class_count_)
+      return fail(
+          Code::invalid_argument,
+          std::format("the evaluation has labels of class {}, but the network has the classes 0 to {}; say with "
+                      "--classes which count",
+                      box.class_id, class_count_ - 1));
   }
-  return suppress(std::move(found), {.score_threshold = kLeastScore, .iou_threshold = 0.45F});
+  std::vector<Judged> judged;
+  for (const auto& sample : samples) {
+    WAYSIDE_TRY(const auto outputs, run(sample.input));
+    auto found = head_->decode(outputs);
+    if (!spec_.classes.empty()) {
+      std::erase_if(found, [&](const Detection& one) { return !spec_.classes.contains(one.box.class_id); });
+      for (auto& one : found) one.box.class_id = spec_.classes.at(one.box.class_id);
+    }
+    judged.push_back(
+        {.found = suppress(std::move(found), {.score_threshold = kLeastScore, .iou_threshold = head_->iou_threshold}),
+         .truth = sample.boxes});
+  }
+  constexpr float kStatedScore = 0.4F;
+  return mean_average_precision(evaluate(judged, class_count_, kStatedScore));
 }
 
 Result<double> Task::score(const Run& run, const std::vector<TaskSample>& samples) const {
   if (spec_.kind == TaskKind::embedding) return score_pairs(run, samples);
-  std::vector<Judged> judged;
+  if (spec_.kind == TaskKind::detect) return score_boxes(run, samples);
   std::size_t right = 0;
   for (const auto& sample : samples) {
     WAYSIDE_TRY(const auto outputs, run(sample.input));
-    if (spec_.kind == TaskKind::ssd) {
-      judged.push_back({.found = decode_ssd(outputs), .truth = sample.boxes});
-    } else if (spec_.kind == TaskKind::text) {
+    if (spec_.kind == TaskKind::text) {
       if (sample.text.empty())
         return fail(Code::invalid_argument, "the evaluation pictures have no texts; name each after what it says");
       right += read_text(outputs[0], layout_) == sample.text ? 1 : 0;
@@ -272,9 +275,7 @@ Result<double> Task::score(const Run& run, const std::vector<TaskSample>& sample
       right += best == sample.label ? 1 : 0;
     }
   }
-  if (spec_.kind != TaskKind::ssd) return static_cast<double>(right) / static_cast<double>(samples.size());
-  constexpr float kStatedScore = 0.4F;
-  return mean_average_precision(evaluate(judged, 1, kStatedScore));
+  return static_cast<double>(right) / static_cast<double>(samples.size());
 }
 
 namespace {

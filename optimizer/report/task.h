@@ -12,6 +12,7 @@
 #include "optimizer/data/labels.h"
 #include "optimizer/data/picture.h"
 #include "optimizer/detector/evaluate.h"
+#include "optimizer/heads/head.h"
 #include "optimizer/ir/graph.h"
 #include "optimizer/ir/interpreter.h"
 #include "optimizer/report/pairs.h"
@@ -21,20 +22,23 @@ namespace wayside::optimizer {
 
 /// classify: rows of a .csv file "number,..,label" (a first line without numbers is skipped); label:
 /// number of the right output; where the network takes a picture also a folder with a folder of pictures for each class
-/// (in the order of their names), or, without labels, of pictures, or an .mjpeg video. ssd: pictures with YOLO labels
-/// (or an .mjpeg video for calibration), outputs loc and conf over priors. text: pictures whose names (to the last dot)
+/// (in the order of their names), or, without labels, of pictures, or an .mjpeg video. detect: pictures with YOLO
+/// labels (or an .mjpeg video for calibration), outputs as the head says. text: pictures whose names (to the last dot)
 /// are what they say, one output of scores for each step, read by CTC.
 /// embedding: pictures, or pairs of them (read_pairs(), the pictures beside the file); the output is compared by its
 /// cosine.
-enum class TaskKind : std::uint8_t { classify, ssd, text, embedding };
+enum class TaskKind : std::uint8_t { classify, detect, text, embedding };
 
 struct TaskSpec {
   TaskKind kind = TaskKind::classify;
-  bool bgr = true;                ///< order of a picture's channels; values are 0..255
-  std::filesystem::path priors;   ///< ssd: .npy, float32 [1,2,4N]: corners in 0..1, then variances
-  std::filesystem::path charset;  ///< text: see Charset
-  double threshold = 0.5;         ///< embedding: from this cosine on two pictures show the same
-  std::size_t limit = 100'000;    ///< at most so many samples, evenly spaced
+  bool bgr = true;  ///< order of a picture's channels; values are 0..255
+  HeadSpec head{};  ///< detect
+  /// detect: classes of the network, and of the labels, to those that are judged; others are dropped. Empty: all, as
+  /// they are.
+  ClassMap classes{};
+  std::filesystem::path charset{};  ///< text: see Charset
+  double threshold = 0.5;           ///< embedding: from this cosine on two pictures show the same
+  std::size_t limit = 100'000;      ///< at most so many samples, evenly spaced
 };
 
 struct TaskSample {
@@ -53,8 +57,8 @@ class Task {
   [[nodiscard]] base::Result<std::vector<TaskSample>> load(const std::filesystem::path& path) const;
 
   using Run = std::function<base::Result<std::vector<ir::Values>>(const ir::Values&)>;
-  /// 0..1: share of right answers, AP50, share of texts without a mistake, or of pairs that
-  /// are told right.
+  /// 0..1: share of right answers, mean AP50 of the classes that occur (those of some class only: AP50), share of texts
+  /// without a mistake, or of pairs that are told right.
   [[nodiscard]] base::Result<double> score(const Run& run, const std::vector<TaskSample>& samples) const;
   [[nodiscard]] std::string metric() const;
   /// Fixed for pictures (0..255 as they are); scale 0: from the calibration.
@@ -68,13 +72,15 @@ class Task {
   [[nodiscard]] base::Result<std::vector<TaskSample>> load_texts(const std::filesystem::path& path) const;
   [[nodiscard]] base::Result<std::vector<TaskSample>> load_paired(const std::filesystem::path& path) const;
   [[nodiscard]] base::Result<double> score_pairs(const Run& run, const std::vector<TaskSample>& samples) const;
+  [[nodiscard]] base::Result<std::vector<TaskSample>> load_boxes(const std::filesystem::path& path) const;
+  [[nodiscard]] base::Result<double> score_boxes(const Run& run, const std::vector<TaskSample>& samples) const;
+  [[nodiscard]] base::Result<void> use_head(const ir::Graph& graph);
   [[nodiscard]] TaskSample from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const;
-  [[nodiscard]] std::vector<Detection> decode_ssd(const std::vector<ir::Values>& outputs) const;
 
   TaskSpec spec_;
   ir::Shape input_;
-  std::vector<float> priors_;
-  std::size_t loc_ = 0, conf_ = 1;
+  std::optional<Head> head_;
+  int class_count_ = 0;  ///< of the classes that are judged
   std::optional<Charset> charset_;
   TextLayout layout_;
 };
