@@ -68,11 +68,12 @@ std::vector<std::vector<float>> magnitudes(const ir::Graph& graph, const std::ve
   return most;
 }
 
-/// Channels that hold next to nothing are not blown up to the others' size: what they hold elsewhere is not known.
+/// Channels that hold next to nothing are not blown up to the others' size, and those that hold nothing (whose sums a
+/// relu always cuts off) not at all: what they hold elsewhere is not known.
 void raise(std::vector<float>& magnitudes) {
-  constexpr float kMostChange = 4096;
-  const float least = *std::ranges::max_element(magnitudes) / kMostChange;
-  for (float& magnitude : magnitudes) magnitude = std::max(magnitude, least);
+  constexpr float kMostChange = 256;
+  const float most = *std::ranges::max_element(magnitudes), least = most / kMostChange;
+  for (float& magnitude : magnitudes) magnitude = magnitude > 0 ? std::max(magnitude, least) : most;
 }
 
 /// `range`: of the channels between; divided by their factors.

@@ -34,13 +34,15 @@ QuantizedWeights round_weights(const ir::Op& op, float input_scale, WeightFormat
   for (std::size_t o = 0; o < channels; ++o) {
     float largest = 0;
     for (std::size_t i = 0; i < per_channel; ++i) largest = std::max(largest, std::abs(op.weight[index(o, i)]));
-    const float scale = weight_scale(largest, format);
+    // A bias that does not fit wants a coarser scale: what such small weights add is below its last bit, or nearly.
+    constexpr double kMost =
+        std::numeric_limits<std::int32_t>::max() / 2;  // room for the products that are added to it
+    const double fits = std::abs(static_cast<double>(op.bias[o])) / (static_cast<double>(input_scale) * kMost);
+    const float scale = std::max(weight_scale(largest, format), static_cast<float>(fits));
     for (std::size_t i = 0; i < per_channel; ++i) {
       const float q = std::clamp(std::nearbyint(op.weight[index(o, i)] / scale), -level, level);
       out.weight[index(o, i)] = static_cast<std::int8_t>(q);
     }
-    constexpr double kMost =
-        std::numeric_limits<std::int32_t>::max() / 2;  // room for the products that are added to it
     const double bias =
         static_cast<double>(op.bias[o]) / (static_cast<double>(input_scale) * static_cast<double>(scale));
     out.scale.push_back(scale);

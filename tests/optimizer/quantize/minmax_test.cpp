@@ -66,6 +66,20 @@ TEST(Quantize, WeightsComeBackWithinHalfAStep) {
   }
 }
 
+/// As files of other tools have it: a channel that gives a constant. Its bias in steps of the least weight scale would
+/// not fit 32 bits.
+TEST(Quantize, AChannelWithoutWeightsKeepsItsBias) {
+  ir::Graph graph = small_graph(2);
+  auto& op = graph.ops[2];
+  for (std::size_t i = 0; i < op.weight.size() / op.bias.size(); ++i) op.weight[i] = 0;
+  op.bias[0] = -300;
+  const auto quantized =
+      quantize(graph, std::vector<TensorQuantization>(graph.tensors.size(), TensorQuantization{0.05F, 0}));
+  ASSERT_TRUE(quantized) << quantized.error().message;
+  const auto& weights = quantized->weights[2];
+  EXPECT_NEAR(0.05 * static_cast<double>(weights.scale[0]) * weights.bias[0], -300, 1e-3);
+}
+
 TEST(Quantize, RefusesAnUnfoldedNorm) {
   ir::Builder builder;
   builder.output(builder.conv(builder.input("in", {1, 4, 4, 1}), "conv", 2, 1, 1, ir::Activation::none, true));
