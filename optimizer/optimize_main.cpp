@@ -131,6 +131,9 @@ void describe(CLI::App& app, Arguments& arguments) {
                  "with --qat and --distil: of the samples' order, variation and choice (1)");
   app.add_option("--calib-limit", options.calibration_limit, "at most so many calibration samples (256)");
   app.add_flag("--plain", arguments.plain, "with --method min-max..mse: no equalisation and no bias correction");
+  app.add_flag("--agreement", options.agreement,
+               "--eval needs no labels: scores tell how often the variants answer as the float network does, not how "
+               "often that is right");
   app.add_flag("--any-domain", options.any_domain, "do not compare calibration and evaluation samples");
   auto& package = options.package;
   app.add_option("--package", package.out, "also pack the chosen variant into this file (docs/formats/package.md)");

@@ -62,6 +62,15 @@ struct Work {
   const OptimizeProgress& progress;
 };
 
+class FloatRun {
+ public:
+  FloatRun(const ir::Graph& body, const ir::Graph& tail) : network_(body), tail_(tail) {}
+  Result<std::vector<ir::Values>> operator()(const ir::Values& x) { return tail_.run(network_.run({x})); }
+
+ private:
+  ir::Interpreter network_, tail_;
+};
+
 PtqOptions with_adaround(double int4_share) {
   constexpr std::int64_t kSteps = 1000;
   return {.method = RangeMethod::mse,
@@ -130,10 +139,8 @@ struct Kept {
 
 /// In float, with the tail.
 Result<double> score_of(const Work& work, const ir::Graph& body) {
-  ir::Interpreter network(body), tail(work.prepared.tail);
-  return work.task.score(
-      [&](const ir::Values& x) -> Result<std::vector<ir::Values>> { return tail.run(network.run({x})); },
-      work.evaluation);
+  FloatRun run(body, work.prepared.tail);
+  return work.task.score(std::ref(run), work.evaluation);
 }
 
 Result<void> make_smaller(Work& work, Report& report) {
@@ -325,9 +332,13 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
   WAYSIDE_TRY(const auto prepared, prepare(std::move(graph)));
   WAYSIDE_TRY(auto calibration, calibration_task.load(options.calibration));
   WAYSIDE_TRY(auto evaluation, task.load(options.evaluation));
+  if (options.agreement) {
+    FloatRun run(prepared.body, prepared.tail);
+    WAYSIDE_CHECK(task.label_by(std::ref(run), evaluation));
+  }
   WAYSIDE_TRY(auto hash, hash_of(calibration));
   Report report{.model = options.model.stem().string(),
-                .metric = task.metric(),
+                .metric = task.metric() + (options.agreement ? " with float as the truth" : ""),
                 .calibration_sha256 = std::move(hash),
                 .mac_count = ir::cost(prepared.whole).mac_count,
                 .calibration_samples = calibration.size(),

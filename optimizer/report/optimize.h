@@ -39,7 +39,10 @@ struct OptimizeOptions {
   /// first_that_fits only when no chain is within the budget. Goes on from OUT/NAME.CHAIN.checkpoint after a stop.
   std::optional<FinetuneOptions> training;
   std::optional<ShrinkOptions> shrink;  ///< the chains quantise a smaller network
-  bool any_domain = false;              ///< calibrates although the two sets are of different kinds
+  /// The float network's answers on the evaluation samples, which need no labels, are taken for the truth: scores tell
+  /// how often the others answer alike, nothing of how often that is right.
+  bool agreement = false;
+  bool any_domain = false;  ///< calibrates although the two sets are of different kinds
   /// Folders in OUT/NAME.targets, made of the chosen variant; of the most accurate one when none is within the budget.
   std::vector<emit::Target> targets;
   bool weight_only = false;  ///< also rows and files with float16 weights and with int8 weights and float activations

@@ -97,7 +97,7 @@ std::string to_markdown(const Report& report) {
   std::string out = std::format(
       "# {}\n\n{} multiply-accumulates; {} operators imported, {} in INT8 after the passes, {} joining "
       "ones in float after them.\n"
-      "{} calibration samples (sha256 {}), {} labelled ones for evaluation, {:.2f} standard deviations apart. "
+      "{} calibration samples (sha256 {}), {} for evaluation, {:.2f} standard deviations apart. "
       "Only training (+qat) draws at random, from its seed{}.\n\n"
       "| variant | float {} | INT8 simulated | INT8 on the engine | loss (points) | float weights KB | .tflite KB | "
       "engine memory KB | p50 ms | p99 ms | outputs "

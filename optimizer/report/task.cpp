@@ -230,6 +230,34 @@ Result<std::vector<TaskSample>> Task::load(const std::filesystem::path& path) co
   return thinned(std::move(samples), spec_.limit);
 }
 
+std::vector<Detection> Task::boxes_of(const std::vector<ir::Values>& outputs) const {
+  auto found = head_->decode(outputs);
+  if (!spec_.classes.empty()) {
+    std::erase_if(found, [&](const Detection& one) { return !spec_.classes.contains(one.box.class_id); });
+    for (auto& one : found) one.box.class_id = spec_.classes.at(one.box.class_id);
+  }
+  return suppress(std::move(found), {.score_threshold = kLeastScore, .iou_threshold = head_->iou_threshold});
+}
+
+Result<void> Task::label_by(const Run& run, std::vector<TaskSample>& samples) const {
+  if (spec_.kind == TaskKind::embedding)
+    return fail(Code::unsupported, "--agreement: an embedding is judged by pairs; give a .csv of FILE,FILE,1 and 0");
+  for (auto& sample : samples) {
+    WAYSIDE_TRY(const auto outputs, run(sample.input));
+    if (spec_.kind == TaskKind::classify) {
+      sample.label = static_cast<int>(std::ranges::max_element(outputs[0]) - outputs[0].begin());
+    } else if (spec_.kind == TaskKind::text) {
+      sample.text = read_text(outputs[0], layout_);
+    } else {
+      sample.boxes.clear();
+      for (const auto& found : boxes_of(outputs)) {
+        if (found.score >= kStatedScore) sample.boxes.push_back(found.box);
+      }
+    }
+  }
+  return {};
+}
+
 Result<double> Task::score_boxes(const Run& run, const std::vector<TaskSample>& samples) const {
   if (std::ranges::all_of(samples, [](const TaskSample& sample) { return sample.boxes.empty(); }))
     return fail(Code::invalid_argument, "the evaluation pictures have no labels; put NAME.txt beside each NAME.jpg");
@@ -244,16 +272,8 @@ Result<double> Task::score_boxes(const Run& run, const std::vector<TaskSample>& 
   std::vector<Judged> judged;
   for (const auto& sample : samples) {
     WAYSIDE_TRY(const auto outputs, run(sample.input));
-    auto found = head_->decode(outputs);
-    if (!spec_.classes.empty()) {
-      std::erase_if(found, [&](const Detection& one) { return !spec_.classes.contains(one.box.class_id); });
-      for (auto& one : found) one.box.class_id = spec_.classes.at(one.box.class_id);
-    }
-    judged.push_back(
-        {.found = suppress(std::move(found), {.score_threshold = kLeastScore, .iou_threshold = head_->iou_threshold}),
-         .truth = sample.boxes});
+    judged.push_back({.found = boxes_of(outputs), .truth = sample.boxes});
   }
-  constexpr float kStatedScore = 0.4F;
   return mean_average_precision(evaluate(judged, class_count_, kStatedScore));
 }
 

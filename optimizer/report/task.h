@@ -49,6 +49,9 @@ struct TaskSample {
   std::vector<PicturePair> pairs{};  ///< those whose `a` is this sample; `b` is another's place in the set
 };
 
+/// Detections from this score on are what a device would report.
+inline constexpr float kStatedScore = 0.4F;
+
 class Task {
  public:
   /// `graph`: the imported network. Errors: unsupported (input or outputs that do not fit the task), io, corrupt.
@@ -60,6 +63,9 @@ class Task {
   /// 0..1: share of right answers, mean AP50 of the classes that occur (those of some class only: AP50), share of texts
   /// without a mistake, or of pairs that are told right.
   [[nodiscard]] base::Result<double> score(const Run& run, const std::vector<TaskSample>& samples) const;
+  /// Labels the samples with what `run` answers (boxes: from kStatedScore on), so that score() then tells how often
+  /// another network answers alike. Error: unsupported (embedding: pairs are what is judged there).
+  [[nodiscard]] base::Result<void> label_by(const Run& run, std::vector<TaskSample>& samples) const;
   [[nodiscard]] std::string metric() const;
   /// Fixed for pictures (0..255 as they are); scale 0: from the calibration.
   [[nodiscard]] TensorQuantization input_quantization() const;
@@ -75,6 +81,8 @@ class Task {
   [[nodiscard]] base::Result<std::vector<TaskSample>> load_boxes(const std::filesystem::path& path) const;
   [[nodiscard]] base::Result<double> score_boxes(const Run& run, const std::vector<TaskSample>& samples) const;
   [[nodiscard]] base::Result<void> use_head(const ir::Graph& graph);
+  /// From kLeastScore on, of the classes that are judged, after suppression.
+  [[nodiscard]] std::vector<Detection> boxes_of(const std::vector<ir::Values>& outputs) const;
   [[nodiscard]] TaskSample from_picture(const Picture& picture, const std::vector<LabelBox>& boxes) const;
 
   TaskSpec spec_;

@@ -120,6 +120,21 @@ TEST_F(Optimize, LooksForRangesThatFitBeforeItGivesFourBits) {
                          "percentile+equalised+bias" + none, "kl+equalised+bias" + none}));
 }
 
+TEST_F(Optimize, TellsHowOftenItAnswersAsFloatDoes) {
+  for (std::string& row : evaluation) row.replace(row.rfind(','), std::string::npos, ",0");  // labels that tell nothing
+  write(options.evaluation, evaluation);
+  const auto wrong = optimize(options, go_on);
+  ASSERT_TRUE(wrong) << wrong.error().message;
+  EXPECT_LT(wrong->variants[0].float_score, 0.7);
+  options.agreement = true;
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->variants[0].float_score, 1);
+  EXPECT_GT(report->variants[0].engine_score, 0.95);
+  EXPECT_LT(report->variants[0].engine_score, 1) << "some of two thousand answers change";
+  EXPECT_TRUE(to_markdown(*report).contains("top-1 with float as the truth"));
+}
+
 TEST_F(Optimize, TriesEveryChainForAnImpossibleBudget) {
   options.chains = ladder();
   options.first_that_fits = true;
