@@ -10,6 +10,7 @@
 #include "optimizer/quantize/adaround.h"
 #include "optimizer/quantize/equalize.h"
 #include "optimizer/quantize/int4.h"
+#include "optimizer/quantize/swish.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -80,6 +81,21 @@ std::vector<WeightFormat> weight_formats(const ir::Graph& graph, const std::vect
   if (share >= 1) return choose_int4(graph, std::vector<double>(graph.ops.size()), share);
   if (!options.int4_decibels.empty()) return choose_int4(graph, options.int4_decibels, share);
   return choose_int4(graph, int4_sensitivity(graph, samples), share);
+}
+
+/// What the options say of the operators of `given`, said of those of `equalized`, which has more: they stay at eight
+/// bits as long as others can take four.
+PtqOptions of_equalized(PtqOptions options, const ir::Graph& given, const ir::Graph& equalized) {
+  if (options.int4_decibels.empty() || given.ops.size() == equalized.ops.size()) return options;
+  constexpr double kLast = -1e9;
+  std::vector<double> by_tensor(equalized.tensors.size(), kLast), decibels;
+  for (std::size_t i = 0; i < given.ops.size(); ++i) by_tensor[given.ops[i].output] = options.int4_decibels[i];
+  for (const Op& op : equalized.ops) decibels.push_back(by_tensor[op.output]);
+  options.int4_decibels = std::move(decibels);
+  if (options.int4_share < 1)
+    options.int4_share *=
+        static_cast<double>(ir::cost(given).weight_count) / static_cast<double>(ir::cost(equalized).weight_count);
+  return options;
 }
 
 /// Of the second pass over the samples.
@@ -175,9 +191,13 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
         std::format("calibration: {} samples, at least {} are needed; give more of the kind that the device will see",
                     samples.size(), kMinCalibrationPictures));
   }
-  if (options.equalize) equalize_layers(graph, samples);
+  const ir::Graph given = graph;
+  if (options.equalize) {
+    equalize_swish(graph, samples);
+    equalize_layers(graph, samples);
+  }
   const ir::Graph exact = graph;
-  const auto formats = weight_formats(graph, samples, options);
+  const auto formats = weight_formats(graph, samples, of_equalized(options, given, graph));
   for (std::size_t i = 0; i < formats.size(); ++i) {
     if (formats[i] == WeightFormat::int4) clip_for_int4(graph.ops[i]);
   }
@@ -200,7 +220,9 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
       if (progress && !progress(calibration_share * done)) return base::fail(base::Code::bad_state, "stopped");
     }
   }
-  const auto scales = scales_for(graph, ranges_of(graph, statistics, options.method), input);
+  auto ranges = ranges_of(graph, statistics, options.method);
+  if (options.method != RangeMethod::file) end_swish_ranges(graph, ranges);
+  const auto scales = scales_for(graph, ranges, input);
   if (options.adaround_steps > 0) {
     WAYSIDE_CHECK(round_adaptively(
         exact, graph, {scales, formats}, samples,

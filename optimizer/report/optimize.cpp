@@ -297,6 +297,7 @@ std::string name_of(const PtqOptions& chain) {
 std::vector<PtqOptions> ladder() {
   return {{.method = RangeMethod::average, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true},
+          {.method = RangeMethod::average, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::percentile, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::kl, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 0.5},

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding swishes, ending their ranges, and equalisation through them.
+#include "optimizer/quantize/swish.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace wayside::optimizer {
+namespace {
+
+using ir::Op;
+using ir::OpKind;
+
+/// A factor for each channel, as equalize_swish() adds it.
+bool is_scaling(const Op& op) {
+  return op.kind == OpKind::depthwise_conv && op.window == ir::SlidingWindow() && op.weight.size() == op.bias.size() &&
+         std::ranges::all_of(op.bias, [](float bias) { return bias == 0; }) &&
+         std::ranges::all_of(op.weight, [](float weight) { return weight > 0; });
+}
+
+/// A place where channels can be scaled: `first` makes x, `second` alone reads the product.
+struct Place {
+  Swish swish;
+  std::size_t first = 0, second = 0;
+};
+
+std::vector<Place> places(const ir::Graph& graph) {
+  const auto producers = ir::producers(graph);
+  const auto uses = ir::uses(graph);
+  std::vector<Place> out;
+  for (const Swish& swish : find_swish(graph)) {
+    const std::size_t first = producers[swish.input];
+    if (graph.ops[swish.logistic].inputs[0] != swish.input) continue;  // is equalised
+    if (first == ir::kNoOp || !has_weights(graph.ops[first].kind) ||
+        graph.ops[first].activation != ir::Activation::none)
+      continue;
+    ir::TensorId product = graph.ops[swish.mul].output;
+    std::size_t second = swish.mul;
+    while (second + 1 < graph.ops.size() && uses[product] == 1) {
+      const auto reader = std::find_if(graph.ops.begin() + static_cast<std::ptrdiff_t>(second) + 1, graph.ops.end(),
+                                       [&](const Op& op) { return std::ranges::contains(op.inputs, product); });
+      if (reader == graph.ops.end()) break;
+      second = static_cast<std::size_t>(reader - graph.ops.begin());
+      if (has_weights(reader->kind)) out.push_back({.swish = swish, .first = first, .second = second});
+      if (reader->kind != OpKind::pad || reader->alpha != 0) break;
+      product = reader->output;
+    }
+  }
+  return out;
+}
+
+/// Output and input channel of weight k.
+std::pair<std::size_t, std::size_t> channels_of(const Op& op, std::size_t inputs, std::size_t k) {
+  if (op.kind != OpKind::depthwise_conv) return {k / (op.weight.size() / op.bias.size()), k % inputs};
+  const std::size_t o = k % op.bias.size();
+  return {o, o / (op.bias.size() / inputs)};
+}
+
+std::size_t channels(const ir::Graph& graph, ir::TensorId id) {
+  return static_cast<std::size_t>(graph.tensors[id].shape.back());
+}
+
+/// How far each channel of the x goes, over some samples: up, or down to where its swish ends.
+std::vector<std::vector<float>> channel_ranges(const ir::Graph& graph, const std::vector<Place>& all,
+                                               const std::vector<ir::Values>& samples) {
+  std::vector<std::vector<float>> ranges(graph.tensors.size());
+  for (const Place& place : all) ranges[place.swish.input].resize(channels(graph, place.swish.input));
+  ir::Interpreter interpreter(graph);
+  interpreter.observe([&](ir::TensorId id, std::span<const float> values) {
+    auto& most = ranges[id];
+    for (std::size_t i = 0; i < values.size() && !most.empty(); ++i)
+      most[i % most.size()] = std::max({most[i % most.size()], values[i], std::min(-values[i], -kLogisticEnd)});
+  });
+  constexpr std::size_t kSamples = 32;  // enough for ranges of channels
+  for (std::size_t i = 0; i < std::min(kSamples, samples.size()); ++i)
+    static_cast<void>(interpreter.run({samples[i * samples.size() / std::min(kSamples, samples.size())]}));
+  return ranges;
+}
+
+std::vector<float> factors(const ir::Graph& graph, const Place& place, const std::vector<float>& range) {
+  const Op& second = graph.ops[place.second];
+  std::vector<float> weight(range.size()), out(range.size(), 1);
+  for (std::size_t k = 0; k < second.weight.size(); ++k) {
+    float& most = weight[channels_of(second, range.size(), k).second];
+    most = std::max(most, std::abs(second.weight[k]));
+  }
+  constexpr float kMostChange = 64;
+  for (std::size_t c = 0; c < range.size(); ++c) {
+    if (range[c] > 0 && weight[c] > 0) out[c] = std::sqrt(weight[c] / range[c]);
+  }
+  // The largest channel keeps its size: only the relation between channels matters.
+  const auto widest = static_cast<std::size_t>(std::ranges::max_element(range) - range.begin());
+  const float unit = out[widest];
+  for (float& factor : out) factor = std::clamp(factor / unit, 1 / kMostChange, kMostChange);
+  return out;
+}
+
+void scale(ir::Graph& graph, const Place& place, const std::vector<float>& s) {
+  Op& first = graph.ops[place.first];
+  const std::size_t first_inputs = channels(graph, first.inputs[0]);
+  for (std::size_t k = 0; k < first.weight.size(); ++k) first.weight[k] *= s[channels_of(first, first_inputs, k).first];
+  for (std::size_t c = 0; c < s.size(); ++c) first.bias[c] *= s[c];
+  Op& second = graph.ops[place.second];
+  for (std::size_t k = 0; k < second.weight.size(); ++k) second.weight[k] /= s[channels_of(second, s.size(), k).second];
+}
+
+}  // namespace
+
+std::vector<Swish> find_swish(const ir::Graph& graph) {
+  const auto producers = ir::producers(graph);
+  const auto uses = ir::uses(graph);
+  std::vector<Swish> out;
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& mul = graph.ops[i];
+    if (mul.kind != OpKind::mul || mul.inputs.size() != 2) continue;
+    for (const auto& [x, gate] : {std::pair{mul.inputs[0], mul.inputs[1]}, std::pair{mul.inputs[1], mul.inputs[0]}}) {
+      const std::size_t logistic = producers[gate];
+      if (logistic == ir::kNoOp || graph.ops[logistic].kind != OpKind::logistic) continue;
+      Swish swish{.logistic = logistic, .mul = i, .input = x};
+      ir::TensorId from = graph.ops[logistic].inputs[0];
+      if (const std::size_t back = producers[from]; from != x && back != ir::kNoOp && is_scaling(graph.ops[back])) {
+        from = graph.ops[back].inputs[0];
+        swish.factor = 1 / std::ranges::min(graph.ops[back].weight);
+      }
+      if (from == x && uses[gate] == 1 && uses[x] == 2) out.push_back(swish);
+    }
+  }
+  return out;
+}
+
+void end_swish_ranges(const ir::Graph& graph, std::vector<Range>& ranges) {
+  const auto uses = ir::uses(graph);
+  std::vector<std::size_t> by_logistic(graph.tensors.size());
+  for (const Op& op : graph.ops) by_logistic[op.inputs[0]] += op.kind == OpKind::logistic ? 1 : 0;
+  for (std::size_t id = 0; id < ranges.size(); ++id) {
+    if (by_logistic[id] == 0 || by_logistic[id] != uses[id]) continue;
+    ranges[id] = {std::max(ranges[id].low, kLogisticEnd), std::min(ranges[id].high, -kLogisticEnd)};
+  }
+  for (const Swish& swish : find_swish(graph)) {
+    Range& range = ranges[swish.input];
+    range.low = std::max(range.low, kLogisticEnd * swish.factor);
+  }
+}
+
+std::size_t equalize_swish(ir::Graph& graph, const std::vector<ir::Values>& samples) {
+  const auto all = places(graph);
+  if (all.empty()) return 0;
+  const auto ranges = channel_ranges(graph, all, samples);
+  std::vector<std::pair<std::size_t, Op>> added;  // before which operator
+  for (const Place& place : all) {
+    const auto s = factors(graph, place, ranges[place.swish.input]);
+    scale(graph, place, s);
+    Op& logistic = graph.ops[place.swish.logistic];
+    ir::Tensor tensor = graph.tensors[place.swish.input];
+    tensor.name += "/unscaled";
+    tensor.low = tensor.high = 0;
+    graph.tensors.push_back(std::move(tensor));
+    Op back{.kind = OpKind::depthwise_conv, .inputs = {place.swish.input}, .output = graph.tensors.size() - 1};
+    for (const float factor : s) back.weight.push_back(1 / factor);
+    back.bias.assign(s.size(), 0);
+    logistic.inputs[0] = back.output;
+    added.emplace_back(place.swish.logistic, std::move(back));
+  }
+  std::ranges::sort(added, std::greater(), &std::pair<std::size_t, Op>::first);
+  for (auto& [before, op] : added) graph.ops.insert(graph.ops.begin() + static_cast<std::ptrdiff_t>(before), op);
+  return added.size();
+}
+
+}  // namespace wayside::optimizer
