@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <span>
 #include <utility>
 
@@ -21,15 +20,34 @@ bool is_scaling(const Op& op) {
          std::ranges::all_of(op.weight, [](float weight) { return weight > 0; });
 }
 
-/// A place where channels can be scaled: `first` makes x, `second` alone reads the product.
+/// A place where channels can be scaled: `first` makes x, only `readers` read the product.
 struct Place {
   Swish swish;
-  std::size_t first = 0, second = 0;
+  std::size_t first = 0;
+  std::vector<std::size_t> readers;
 };
+
+/// The layers that read `id`, directly or behind zero padding; empty where something else does, too.
+std::vector<std::size_t> readers_of(const ir::Graph& graph, ir::TensorId id) {
+  std::vector<std::size_t> out;
+  if (std::ranges::contains(graph.outputs, id)) return {};
+  for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+    const Op& op = graph.ops[i];
+    if (!std::ranges::contains(op.inputs, id)) continue;
+    if (has_weights(op.kind)) {
+      out.push_back(i);
+      continue;
+    }
+    const bool pads = op.kind == OpKind::pad && op.alpha == 0;
+    const auto behind = pads ? readers_of(graph, op.output) : std::vector<std::size_t>();
+    if (behind.empty()) return {};
+    out.insert(out.end(), behind.begin(), behind.end());
+  }
+  return out;
+}
 
 std::vector<Place> places(const ir::Graph& graph) {
   const auto producers = ir::producers(graph);
-  const auto uses = ir::uses(graph);
   std::vector<Place> out;
   for (const Swish& swish : find_swish(graph)) {
     const std::size_t first = producers[swish.input];
@@ -37,17 +55,8 @@ std::vector<Place> places(const ir::Graph& graph) {
     if (first == ir::kNoOp || !has_weights(graph.ops[first].kind) ||
         graph.ops[first].activation != ir::Activation::none)
       continue;
-    ir::TensorId product = graph.ops[swish.mul].output;
-    std::size_t second = swish.mul;
-    while (second + 1 < graph.ops.size() && uses[product] == 1) {
-      const auto reader = std::find_if(graph.ops.begin() + static_cast<std::ptrdiff_t>(second) + 1, graph.ops.end(),
-                                       [&](const Op& op) { return std::ranges::contains(op.inputs, product); });
-      if (reader == graph.ops.end()) break;
-      second = static_cast<std::size_t>(reader - graph.ops.begin());
-      if (has_weights(reader->kind)) out.push_back({.swish = swish, .first = first, .second = second});
-      if (reader->kind != OpKind::pad || reader->alpha != 0) break;
-      product = reader->output;
-    }
+    auto readers = readers_of(graph, graph.ops[swish.mul].output);
+    if (!readers.empty()) out.push_back({.swish = swish, .first = first, .readers = std::move(readers)});
   }
   return out;
 }
@@ -81,11 +90,13 @@ std::vector<std::vector<float>> channel_ranges(const ir::Graph& graph, const std
 }
 
 std::vector<float> factors(const ir::Graph& graph, const Place& place, const std::vector<float>& range) {
-  const Op& second = graph.ops[place.second];
   std::vector<float> weight(range.size()), out(range.size(), 1);
-  for (std::size_t k = 0; k < second.weight.size(); ++k) {
-    float& most = weight[channels_of(second, range.size(), k).second];
-    most = std::max(most, std::abs(second.weight[k]));
+  for (const std::size_t reader : place.readers) {
+    const Op& op = graph.ops[reader];
+    for (std::size_t k = 0; k < op.weight.size(); ++k) {
+      float& most = weight[channels_of(op, range.size(), k).second];
+      most = std::max(most, std::abs(op.weight[k]));
+    }
   }
   constexpr float kMostChange = 64;
   for (std::size_t c = 0; c < range.size(); ++c) {
@@ -103,8 +114,10 @@ void scale(ir::Graph& graph, const Place& place, const std::vector<float>& s) {
   const std::size_t first_inputs = channels(graph, first.inputs[0]);
   for (std::size_t k = 0; k < first.weight.size(); ++k) first.weight[k] *= s[channels_of(first, first_inputs, k).first];
   for (std::size_t c = 0; c < s.size(); ++c) first.bias[c] *= s[c];
-  Op& second = graph.ops[place.second];
-  for (std::size_t k = 0; k < second.weight.size(); ++k) second.weight[k] /= s[channels_of(second, s.size(), k).second];
+  for (const std::size_t reader : place.readers) {
+    Op& op = graph.ops[reader];
+    for (std::size_t k = 0; k < op.weight.size(); ++k) op.weight[k] /= s[channels_of(op, s.size(), k).second];
+  }
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ struct Swish {
 /// than that on both sides: a layer's most negative outputs would else make the steps of all coarse.
 void end_swish_ranges(const ir::Graph& graph, std::vector<Range>& ranges);
 
-/// Equalisation through a swish, which does not scale with its input: layer, swish, one further layer become layer * s,
-/// a 1x1 depthwise layer / s before the logistic alone, mul, further layer / s, which is the same in float. s makes
-/// each channel's range of x, measured on `samples`, and the further layer's weights for it alike (Xiao et al.,
+/// Equalisation through a swish, which does not scale with its input: layer, swish, further layers become layer * s,
+/// a 1x1 depthwise layer / s before the logistic alone, mul, further layers / s, which is the same in float. s makes
+/// each channel's range of x, measured on `samples`, and the further layers' weights for it alike (Xiao et al.,
 /// SmoothQuant, arXiv 2211.10438, equation 4, with a half). Returns the number of places.
 std::size_t equalize_swish(ir::Graph& graph, const std::vector<ir::Values>& samples);
 
