@@ -35,7 +35,7 @@ struct Arguments {
   double kept = 0, energy = 0, latency_ms = 0;
   std::int64_t distillation = 0;
   std::size_t rounds = 1;
-  std::string importance = "l2", sparse;
+  std::string importance = "reconstruction", sparse;
   std::string task = "classify", order = "bgr", method = "auto", target = "cpu-int8", budget = "drop<1%";
   std::vector<std::string> classes;
   bool plain = false, json = false;
@@ -95,9 +95,11 @@ void describe(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(0, 1'000'000));
   app.add_option("--prune", arguments.kept, "first remove channels until this share of the work is left, as 0.5")
       ->check(CLI::Range(0.01, 1.0));
-  app.add_option("--importance", arguments.importance,
-                 "with --prune: which channels matter: l1, l2, fpgm or taylor (what the outputs would change) (l2)")
-      ->check(CLI::IsMember({"l1", "l2", "fpgm", "taylor"}))
+  app.add_option(
+         "--importance", arguments.importance,
+         "with --prune: which channels matter: l1, l2, fpgm, taylor (what the outputs would change) or reconstruction "
+         "(what the layers that read them cannot make up for) (reconstruction)")
+      ->check(CLI::IsMember({"l1", "l2", "fpgm", "taylor", "reconstruction"}))
       ->needs("--prune");
   app.add_option("--rounds", arguments.rounds,
                  "with --prune: a part at a time, with a share of --distil after each (1)")
@@ -154,7 +156,7 @@ Result<std::optional<ShrinkOptions>> shrink_of(const Arguments& arguments) {
   if (arguments.kept <= 0 && arguments.energy <= 0 && arguments.latency_ms <= 0 && arguments.sparse.empty())
     return std::nullopt;
   ShrinkOptions shrink{.kept_mac_share = {},
-                       .importance = importance_of(arguments.importance).value_or(Importance::l2),
+                       .importance = importance_of(arguments.importance).value_or(Importance::reconstruction),
                        .rounds = arguments.rounds,
                        .sparsity = {},
                        .energy = {},

@@ -11,6 +11,7 @@
 #include "optimizer/ir/interpreter.h"
 #include "optimizer/tune/latency.h"
 #include "optimizer/tune/low_rank.h"
+#include "optimizer/tune/reconstruction.h"
 #include "optimizer/tune/refit.h"
 #include "optimizer/tune/search.h"
 #include "optimizer/tune/taylor.h"
@@ -89,15 +90,27 @@ Samples teaching(const Samples& samples, const FinetuneOptions& training) {
           .load = [&samples, taught = std::move(taught)](std::size_t i) { return samples.load(taught[i]); }};
 }
 
+Result<Pruned> without_channels(const ir::Graph& graph, const Samples& samples, const ShrinkOptions& options,
+                                const PruneOptions& limits) {
+  const auto seed = options.training.seed;
+  if (options.importance == Importance::reconstruction) {
+    WAYSIDE_TRY(auto order, removal_order(graph, teaching(samples, options.training), limits, seed));
+    return prune_in_order(graph, std::move(order), limits);
+  }
+  if (options.importance != Importance::taylor)
+    return prune_channels(graph, weight_scores(graph, options.importance), limits);
+  WAYSIDE_TRY(const auto scores, taylor_scores(graph, teaching(samples, options.training), seed));
+  return prune_channels(graph, scores, limits);
+}
+
 /// The steps of the training are shared between the rounds; the last round's are left to the caller.
 Result<Smaller> pruned(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
                        const Progress& progress) {
   FinetuneOptions brief = options.training;
   brief.steps /= static_cast<std::int64_t>(options.rounds);
   KeptChannels kept;
-  const auto score = [&](const ir::Graph& graph) -> Result<ChannelScores> {
-    if (options.importance == Importance::taylor) return taylor_scores(graph, samples, options.training.seed);
-    return weight_scores(graph, options.importance);
+  const auto prune = [&](const ir::Graph& graph, const PruneOptions& limits) {
+    return without_channels(graph, samples, options, limits);
   };
   const auto recover = [&](ir::Graph& graph, std::size_t round) -> Result<void> {
     if (round + 1 == options.rounds) return {};
@@ -109,24 +122,26 @@ Result<Smaller> pruned(const ir::Graph& teacher, const Samples& samples, const S
     graph = std::move(done.graph);
     return {};
   };
-  const auto repair = [&](const ir::Graph& before, Pruned& done) -> Result<void> {
+  const auto repair = [&](const ir::Graph& /*before*/, Pruned& done) -> Result<void> {
     kept = joined(std::move(kept), done.kept);
-    WAYSIDE_CHECK(refit_layers(before, done.masked, done.graph, teaching(samples, options.training)));
+    WAYSIDE_CHECK(refit_layers(teacher, kept, done.graph, teaching(samples, options.training), {}));
     return {};
   };
   WAYSIDE_TRY(auto graph,
-              prune_in_rounds(teacher, {.rounds = options.rounds, .score = score, .repair = repair, .recover = recover},
+              prune_in_rounds(teacher, {.rounds = options.rounds, .prune = prune, .repair = repair, .recover = recover},
                               {.kept_mac_share = *options.kept_mac_share}));
   return Smaller{.graph = std::move(graph), .kept = std::move(kept)};
 }
 
-ir::Graph thinned(ir::Graph graph, const Sparsity& sparsity) {
-  if (sparsity.two_of_four) {
+Result<Smaller> thinned(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options) {
+  ir::Graph graph = teacher;
+  if (options.sparsity->two_of_four) {
     sparsify_2_4(graph);
   } else {
-    sparsify(graph, sparsity.zero_share);
+    sparsify(graph, options.sparsity->zero_share);
   }
-  return graph;
+  WAYSIDE_CHECK(refit_layers(teacher, {}, graph, teaching(samples, options.training), {.keep_zeros = true}));
+  return Smaller{.graph = std::move(graph), .kept = {}};
 }
 
 Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
@@ -155,13 +170,13 @@ Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, con
 Result<Smaller> smaller(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
                         const Progress& progress) {
   if (options.kept_mac_share) return pruned(teacher, samples, options, progress);
-  if (options.sparsity) return Smaller{.graph = thinned(teacher, *options.sparsity), .kept = {}};
+  if (options.sparsity) return thinned(teacher, samples, options);
   if (options.latency) {
     WAYSIDE_TRY(auto graph, searched(teacher, samples, options, progress));
     return Smaller{.graph = std::move(graph), .kept = {}};
   }
   WAYSIDE_TRY(auto done, factorise(teacher, {.energy = options.energy.value_or(1), .rank_share = {}}));
-  WAYSIDE_CHECK(refit_layers(teacher, teacher, done.graph, teaching(samples, options.training)));
+  WAYSIDE_CHECK(refit_layers(teacher, {}, done.graph, teaching(samples, options.training), {}));
   return Smaller{.graph = std::move(done.graph), .kept = {}};
 }
 
@@ -170,7 +185,8 @@ Result<Smaller> smaller(const ir::Graph& teacher, const Samples& samples, const 
 std::string name_of(const ShrinkOptions& options) {
   const std::string training = options.training.steps > 0 ? std::format("+distilled-{}", options.training.steps) : "";
   if (options.kept_mac_share) {
-    const auto how = options.importance == Importance::l2 ? "" : std::format("-{}", to_string(options.importance));
+    const auto how =
+        options.importance == Importance::reconstruction ? "" : std::format("-{}", to_string(options.importance));
     const auto rounds = options.rounds == 1 ? "" : std::format("-in-{}", options.rounds);
     return std::format("pruned-{:.0f}{}{}", 100 * (1 - *options.kept_mac_share), how, rounds) + training;
   }

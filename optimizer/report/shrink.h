@@ -25,11 +25,11 @@ struct Sparsity {
 
 /// One of the four.
 struct ShrinkOptions {
-  std::optional<double> kept_mac_share;    ///< channel pruning
-  Importance importance = Importance::l2;  ///< which channels go
-  std::size_t rounds = 1;                  ///< pruned a part at a time, with a share of the training after each
-  std::optional<Sparsity> sparsity;        ///< zeros stay zero in the training, and in --qat
-  std::optional<double> energy;            ///< low-rank factorisation, LowRankOptions::energy
+  std::optional<double> kept_mac_share;                ///< channel pruning
+  Importance importance = Importance::reconstruction;  ///< which channels go
+  std::size_t rounds = 1;            ///< pruned a part at a time, with a share of the training after each
+  std::optional<Sparsity> sparsity;  ///< zeros stay zero in the training, and in --qat
+  std::optional<double> energy;      ///< low-rank factorisation, LowRankOptions::energy
   std::optional<std::chrono::nanoseconds> latency;  ///< search for the best that is faster on the CPU engine
   FinetuneOptions training;                         ///< in float; steps 0: none
 };

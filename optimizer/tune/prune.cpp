@@ -18,8 +18,12 @@ using base::fail;
 using base::Result;
 using ir::Op;
 
-constexpr std::array<std::pair<Importance, std::string_view>, 4> kNames{
-    {{Importance::l1, "l1"}, {Importance::l2, "l2"}, {Importance::fpgm, "fpgm"}, {Importance::taylor, "taylor"}}};
+constexpr std::array<std::pair<Importance, std::string_view>, 5> kNames{
+    {{Importance::l1, "l1"},
+     {Importance::l2, "l2"},
+     {Importance::fpgm, "fpgm"},
+     {Importance::taylor, "taylor"},
+     {Importance::reconstruction, "reconstruction"}}};
 
 /// Weights of each output channel, one after the other.
 std::vector<std::vector<float>> filters(const Op& op) {
@@ -159,6 +163,36 @@ class Chooser {
   const PruneOptions& options_;
 };
 
+Result<Pruned> prune_groups(const ir::Graph& graph, const ChannelGroups& groups, RemovalOrder order,
+                            const PruneOptions& options) {
+  const auto is_share = [](double share) { return share > 0 && share <= 1; };
+  if (!is_share(options.kept_mac_share) || !is_share(options.least_kept_channels) || options.multiple == 0) {
+    return fail(Code::invalid_argument,
+                std::format("pruning: shares {} and {}, multiple {}; shares lie above 0 and up to 1, multiples from 1",
+                            options.kept_mac_share, options.least_kept_channels, options.multiple));
+  }
+  RemovalOrder sorted = order;
+  std::ranges::sort(sorted);
+  for (std::size_t g = 0; g < sorted.size(); ++g) sorted[g] -= g;  // all zero where each group is there once
+  if (sorted.size() != groups.groups.size() || std::ranges::any_of(sorted, [](std::size_t gap) { return gap != 0; }))
+    return fail(Code::invalid_argument, "pruning: the order belongs to another graph");
+  const Chooser chooser(graph, groups, std::move(order), options);
+  // The fewest that reach the share; all that the limits allow where none do.
+  std::size_t low = 0, high = groups.groups.size();
+  while (low < high) {
+    const std::size_t middle = (low + high) / 2;
+    WAYSIDE_TRY(const auto tried, remove_channels(graph, groups, chooser.choose(middle)));
+    const double share =
+        static_cast<double>(ir::cost(tried).mac_count) / static_cast<double>(ir::cost(graph).mac_count);
+    if (share <= options.kept_mac_share) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return chooser.prune(low);
+}
+
 }  // namespace
 
 std::string_view to_string(Importance importance) {
@@ -178,29 +212,13 @@ ChannelScores weight_scores(const ir::Graph& graph, Importance importance) {
 }
 
 Result<Pruned> prune_channels(const ir::Graph& graph, const ChannelScores& scores, const PruneOptions& options) {
-  const auto is_share = [](double share) { return share > 0 && share <= 1; };
-  if (!is_share(options.kept_mac_share) || !is_share(options.least_kept_channels) || options.multiple == 0) {
-    return fail(Code::invalid_argument,
-                std::format("pruning: shares {} and {}, multiple {}; shares lie above 0 and up to 1, multiples from 1",
-                            options.kept_mac_share, options.least_kept_channels, options.multiple));
-  }
   const auto groups = find_channel_groups(graph);
   WAYSIDE_TRY(auto keys, group_scores(graph, groups, scores));
-  const Chooser chooser(graph, groups, order_of_removal(groups, std::move(keys), options.uniform), options);
-  // The fewest that reach the share; all that the limits allow where none do.
-  std::size_t low = 0, high = groups.groups.size();
-  while (low < high) {
-    const std::size_t middle = (low + high) / 2;
-    WAYSIDE_TRY(const auto tried, remove_channels(graph, groups, chooser.choose(middle)));
-    const double share =
-        static_cast<double>(ir::cost(tried).mac_count) / static_cast<double>(ir::cost(graph).mac_count);
-    if (share <= options.kept_mac_share) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return chooser.prune(low);
+  return prune_groups(graph, groups, order_of_removal(groups, std::move(keys), options.uniform), options);
+}
+
+Result<Pruned> prune_in_order(const ir::Graph& graph, RemovalOrder order, const PruneOptions& options) {
+  return prune_groups(graph, find_channel_groups(graph), std::move(order), options);
 }
 
 std::vector<double> cubic_schedule(double kept_share, std::size_t rounds) {
@@ -218,8 +236,7 @@ Result<ir::Graph> prune_in_rounds(ir::Graph graph, const PruneRounds& rounds, Pr
   const auto schedule = cubic_schedule(options.kept_mac_share, rounds.rounds);
   for (std::size_t round = 0; round < schedule.size(); ++round) {
     options.kept_mac_share = std::min(1.0, schedule[round] * whole / macs(graph));
-    WAYSIDE_TRY(const auto scores, rounds.score(graph));
-    WAYSIDE_TRY(auto pruned, prune_channels(graph, scores, options));
+    WAYSIDE_TRY(auto pruned, rounds.prune(graph, options));
     if (rounds.repair) WAYSIDE_CHECK(rounds.repair(graph, pruned));
     graph = std::move(pruned.graph);
     if (rounds.recover) WAYSIDE_CHECK(rounds.recover(graph, round));

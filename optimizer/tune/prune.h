@@ -19,13 +19,15 @@ namespace wayside::optimizer {
 /// How much an output channel of a layer matters. l1, l2: norm of its weights (Li et al., arXiv 1608.08710). fpgm:
 /// distance to the layer's other channels, so that what others can stand in for goes first (He et al., arXiv
 /// 1811.00250). taylor: what the outputs would change (taylor_scores() in tune/taylor.h, as it needs samples).
-enum class Importance : std::uint8_t { l1, l2, fpgm, taylor };
+/// reconstruction: what is left of that when the layers that read the channel make up for it (removal_order() in
+/// tune/reconstruction.h).
+enum class Importance : std::uint8_t { l1, l2, fpgm, taylor, reconstruction };
 [[nodiscard]] std::string_view to_string(Importance importance);
 [[nodiscard]] std::optional<Importance> importance_of(std::string_view name);
 
 /// One number for each output channel of each operator; empty for operators without weights.
 using ChannelScores = std::vector<std::vector<float>>;
-/// By the weights alone; `importance` is not taylor. Batch norm's scale counts as part of the weights.
+/// By the weights alone; `importance` is l1, l2 or fpgm. Batch norm's scale counts as part of the weights.
 [[nodiscard]] ChannelScores weight_scores(const ir::Graph& graph, Importance importance);
 
 struct PruneOptions {
@@ -49,13 +51,20 @@ struct Pruned {
 [[nodiscard]] base::Result<Pruned> prune_channels(const ir::Graph& graph, const ChannelScores& scores,
                                                   const PruneOptions& options);
 
+/// Groups of find_channel_groups(), the first to go first.
+using RemovalOrder = std::vector<std::size_t>;
+/// Takes the groups out in that order, as far as the limits allow; `uniform` says nothing here. Errors:
+/// invalid_argument (shares that are not in (0,1], an order that does not name each group once).
+[[nodiscard]] base::Result<Pruned> prune_in_order(const ir::Graph& graph, RemovalOrder order,
+                                                  const PruneOptions& options);
+
 /// Share that is left after each of `rounds`, fast at first, slow at the end (Zhu and Gupta, arXiv 1710.01878, eq. 1).
 [[nodiscard]] std::vector<double> cubic_schedule(double kept_share, std::size_t rounds);
 
-/// Prunes in rounds and lets `recover` train between them. `score` sees the graph as it is.
+/// Prunes in rounds and lets `recover` train between them. `prune` sees the graph as it is.
 struct PruneRounds {
   std::size_t rounds = 4;
-  std::function<base::Result<ChannelScores>(const ir::Graph&)> score;
+  std::function<base::Result<Pruned>(const ir::Graph&, const PruneOptions&)> prune;
   /// Before recover(): what is left may make up for what is gone; `before` is the graph of this round's start.
   std::function<base::Result<void>(const ir::Graph& before, Pruned&)> repair{};
   std::function<base::Result<void>(ir::Graph&, std::size_t round)> recover;

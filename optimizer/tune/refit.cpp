@@ -12,239 +12,277 @@
 #include <vector>
 
 #include "optimizer/ir/torch_ops.h"
+#include "optimizer/tune/linear_layer.h"
 #include "optimizer/tune/torch_samples.h"
 
 namespace wayside::optimizer {
 namespace {
 
 using base::Result;
+using torch::indexing::None;
 using torch::indexing::Slice;
 
-/// Samples, spread over the set, as far as two networks' largest tensors stay in memory.
-constexpr std::size_t kMostSamples = 256, kMostValues = 200'000'000;
-/// Unknowns of one equation: its matrix has so many rows and columns.
-constexpr std::int64_t kMostUnknowns = 2400;
-/// Places of the output, of all samples, that make the equations: so many for each unknown, at least.
-constexpr std::int64_t kPlacesPerUnknown = 24, kLeastPlaces = 4000;
+/// Samples, spread over the set, as far as the largest tensors that are still to come stay in memory: of each network
+/// so many tensors of that size.
+constexpr std::size_t kMostSamples = 256, kMostValues = 200'000'000, kLiveTensors = 8;
+/// So many times the samples of the first layers in the last ones: each that comes later runs from the start.
+constexpr std::size_t kMostGrowth = 4;
 /// Pulls towards the present weights, in parts of the inputs' mean square: what the samples do not show stays.
 constexpr double kRidge = 3e-2;
 
-struct Layer {
-  torch::Tensor weight, bias;  ///< [outputs, inputs of one group, kernel_h, kernel_w], [outputs]
-};
-
-Layer layer_of(const ir::Op& op) {
-  const auto outputs = static_cast<std::int64_t>(op.bias.size());
-  const auto tensor = [](const std::vector<float>& values) {
-    return torch::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())}).clone();
-  };
-  const auto flat = tensor(op.weight);
-  const std::int64_t rows = op.window.kernel_h, columns = op.window.kernel_w;
-  const auto weight = op.kind == ir::OpKind::depthwise_conv
-                          ? flat.view({rows, columns, outputs, 1}).permute({2, 3, 0, 1})
-                          : flat.view({outputs, rows, columns, -1}).permute({0, 3, 1, 2});
-  return {.weight = weight.contiguous(), .bias = tensor(op.bias)};
+std::optional<LinearLayer> layer_at(const ir::Graph& graph, std::size_t op) {
+  return ir::has_weights(graph.ops[op].kind) ? std::optional(linear_layer_of(graph.ops[op])) : std::nullopt;
 }
 
-void put(const Layer& layer, ir::Op& op) {
-  const bool depthwise = op.kind == ir::OpKind::depthwise_conv;
-  const auto weight =
-      (depthwise ? layer.weight.permute({1, 2, 3, 0}) : layer.weight.permute({0, 2, 3, 1})).contiguous();
-  std::copy_n(weight.data_ptr<float>(), op.weight.size(), op.weight.begin());
-  std::copy_n(layer.bias.contiguous().data_ptr<float>(), op.bias.size(), op.bias.begin());
-}
-
-/// Fully connected: a picture of one column, whose rows are the places.
-torch::Tensor as_picture(const ir::Op& op, const torch::Tensor& x) {
-  if (op.kind != ir::OpKind::fully_connected) return x;
-  const auto rows = ir::to_nhwc(x);
-  return rows.reshape({-1, rows.size(-1)}).t().unsqueeze(0).unsqueeze(-1);
-}
-
-torch::Tensor padded(const ir::Op& op, const torch::Tensor& x) {
-  const auto& w = op.window;
-  return torch::constant_pad_nd(as_picture(op, x), {w.left, w.right, w.top, w.bottom});
-}
-
-std::int64_t groups_of(const ir::Op& op, const torch::Tensor& x) {
-  return op.kind == ir::OpKind::depthwise_conv ? x.size(1) : 1;
-}
-
-/// Before the activation, [1,outputs,rows,columns].
-torch::Tensor linear(const ir::Op& op, const Layer& layer, const torch::Tensor& x) {
-  const auto& w = op.window;
-  const auto in = padded(op, x);
-  return torch::conv2d(in, layer.weight, layer.bias, {w.stride_h, w.stride_w}, at::IntArrayRef{0, 0},
-                       {w.dilation_h, w.dilation_w}, groups_of(op, in));
-}
-
-/// One network, as far as it has run.
+/// One network on one sample, as far as it has run.
 class Run {
  public:
-  Run(const ir::Graph& graph, const std::vector<torch::Tensor>& inputs) : graph_(graph), uses_(ir::uses(graph)) {
-    values_.assign(inputs.size(), std::vector<torch::Tensor>(graph.tensors.size()));
-    for (std::size_t s = 0; s < inputs.size(); ++s) {
-      for (std::size_t id = 0; id < graph.tensors.size(); ++id) {
-        if (!graph.tensors[id].constant.empty()) values_[s][id] = ir::constant_tensor(graph.tensors[id]);
-      }
-      values_[s][graph.inputs[0]] = inputs[s];
+  Run(const ir::Graph& graph, const torch::Tensor& input)
+      : graph_(&graph), uses_(ir::uses(graph)), values_(graph.tensors.size()) {
+    for (std::size_t id = 0; id < graph.tensors.size(); ++id) {
+      if (!graph.tensors[id].constant.empty()) values_[id] = ir::constant_tensor(graph.tensors[id]);
     }
+    values_[graph.inputs[0]] = input;
   }
-  [[nodiscard]] std::vector<torch::Tensor> inputs(std::size_t op) const {
-    std::vector<torch::Tensor> out;
-    for (const auto& values : values_) out.push_back(values[graph_.ops[op].inputs[0]]);
-    return out;
-  }
+  /// Undefined before it is computed, and where nothing reads it any more.
+  [[nodiscard]] const torch::Tensor& value(ir::TensorId id) const { return values_[id]; }
+
   /// `layer`: where it has weights.
-  void step(std::size_t index, const std::optional<Layer>& layer) {
-    const ir::Op& op = graph_.ops[index];
-    for (auto& values : values_) values[op.output] = result(op, layer, values);
+  void step(std::size_t index, const std::optional<LinearLayer>& layer) {
+    const ir::Op& op = graph_->ops[index];
+    values_[op.output] = result(op, layer);
     for (const auto id : op.inputs) {
-      if (--uses_[id] > 0) continue;
-      for (auto& values : values_) values[id] = torch::Tensor();
+      if (--uses_[id] == 0) values_[id] = torch::Tensor();
     }
   }
 
  private:
-  [[nodiscard]] torch::Tensor result(const ir::Op& op, const std::optional<Layer>& layer,
-                                     const std::vector<torch::Tensor>& values) const {
-    const auto& shape = graph_.tensors[op.output].shape;
+  [[nodiscard]] torch::Tensor result(const ir::Op& op, const std::optional<LinearLayer>& layer) const {
+    const auto& shape = graph_->tensors[op.output].shape;
     if (!layer) {
       std::vector<torch::Tensor> in;
-      for (const auto id : op.inputs) in.push_back(values[id]);
+      for (const auto id : op.inputs) in.push_back(values_[id]);
       return ir::run_plain(op, in, shape);
     }
-    const auto y = ir::activate(op.activation, linear(op, *layer, values[op.inputs[0]]));
+    const auto y = ir::activate(op.activation, linear(op, *layer, values_[op.inputs[0]]));
     if (op.kind != ir::OpKind::fully_connected) return y;
     const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
     return ir::to_nchw(y.squeeze(-1).squeeze(0).t().reshape(sizes));
   }
 
-  const ir::Graph& graph_;
+  const ir::Graph* graph_;
   std::vector<std::size_t> uses_;
-  std::vector<std::vector<torch::Tensor>> values_;  ///< [sample][tensor]
+  std::vector<torch::Tensor> values_;
 };
 
-/// Channels of `masked`'s layer that are not all zero.
-std::vector<std::int64_t> kept_channels(const ir::Op& op) {
-  const auto layer = layer_of(op);
-  const auto is_kept = ((layer.weight.flatten(1) != 0).any(1)).logical_or(layer.bias != 0);
-  std::vector<std::int64_t> out;
-  for (std::int64_t o = 0; o < is_kept.size(0); ++o) {
-    if (is_kept[o].item<bool>()) out.push_back(o);
+/// Sums of products over places and samples, for each group of a layer: of what is read with itself, and with what is
+/// missing in the output.
+struct Equations {
+  torch::Tensor square, product;  ///< [groups,unknowns,unknowns], [groups,unknowns,outputs / groups]
+};
+
+Equations equations(const ir::Op& op, const LinearLayer& layer, const std::vector<torch::Tensor>& inputs,
+                    const std::vector<torch::Tensor>& wanted) {
+  const std::int64_t groups = groups_of(op, inputs[0]), outputs = layer.weight.size(0);
+  const std::int64_t unknowns = layer.weight[0].numel() + 1;
+  Equations out{.square = torch::zeros({groups, unknowns, unknowns}, torch::kDouble),
+                .product = torch::zeros({groups, unknowns, outputs / groups}, torch::kDouble)};
+  const std::int64_t places = wanted_places(unknowns) / static_cast<std::int64_t>(inputs.size()) + 1;
+  for (std::size_t s = 0; s < inputs.size(); ++s) {
+    auto missing = (wanted[s] - linear(op, layer, inputs[s])).reshape({groups, outputs / groups, -1});
+    const std::int64_t stride = std::max<std::int64_t>(1, missing.size(2) / places);
+    missing = missing.index({Slice(), Slice(), Slice(0, None, stride)}).to(torch::kDouble);
+    const auto rows = places_read(op, inputs[s], stride);
+    out.square += rows.bmm(rows.transpose(1, 2));
+    out.product += rows.bmm(missing.transpose(1, 2));
   }
+  constexpr double kLeast = 1e-9;  // inputs that are always zero
+  const auto pull = out.square.diagonal(0, 1, 2).mean(1).clamp_min(kLeast).view({groups, 1, 1}) * kRidge;
+  out.square += pull * torch::eye(unknowns, torch::kDouble);
   return out;
 }
 
-/// Adds the least change of the weights that brings linear(x) to `wanted`, [groups, outputs / groups, places] each.
-Layer refitted(const ir::Op& op, const Layer& layer, const std::vector<torch::Tensor>& inputs,
-               const std::vector<torch::Tensor>& wanted) {
-  const auto& w = op.window;
-  const std::int64_t groups = groups_of(op, inputs[0]), outputs = layer.weight.size(0);
-  const std::int64_t unknowns = layer.weight[0].numel() + 1;
-  auto square = torch::zeros({groups, unknowns, unknowns}, torch::kDouble);
-  auto product = torch::zeros({groups, unknowns, outputs / groups}, torch::kDouble);
-  const auto samples = static_cast<std::int64_t>(inputs.size());
-  const std::int64_t places = std::max(kLeastPlaces, kPlacesPerUnknown * unknowns) / samples + 1;
-  for (std::size_t s = 0; s < inputs.size(); ++s) {
-    auto rows = torch::im2col(padded(op, inputs[s]), {w.kernel_h, w.kernel_w}, {w.dilation_h, w.dilation_w}, {0, 0},
-                              {w.stride_h, w.stride_w})
-                    .view({groups, unknowns - 1, -1});
-    auto missing = (wanted[s] - linear(op, layer, inputs[s])).reshape({groups, outputs / groups, -1});
-    const auto every = Slice(0, torch::indexing::None, std::max<std::int64_t>(1, rows.size(2) / places));
-    rows = rows.index({Slice(), Slice(), every}).to(torch::kDouble);
-    missing = missing.index({Slice(), Slice(), every}).to(torch::kDouble);
-    rows = torch::cat({rows, torch::ones({groups, 1, rows.size(2)}, torch::kDouble)}, 1);
-    square += rows.bmm(rows.transpose(1, 2));
-    product += rows.bmm(missing.transpose(1, 2));
+/// [outputs,unknowns], zero where `weight` [outputs,unknowns - 1] is.
+torch::Tensor solve_kept(const Equations& sums, const torch::Tensor& weight) {
+  const std::int64_t outputs = weight.size(0), unknowns = weight.size(1) + 1;
+  const std::int64_t groups = sums.square.size(0), per_group = outputs / groups;
+  auto change = torch::zeros({outputs, unknowns}, torch::kDouble);
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    const auto kept = torch::cat({(weight[o] != 0), torch::ones({1}, torch::kBool)}).nonzero().squeeze(1);
+    const auto square = sums.square[o / per_group].index_select(0, kept).index_select(1, kept);
+    const auto product = sums.product[o / per_group].select(1, o % per_group).index_select(0, kept);
+    change[o].index_copy_(0, kept, torch::linalg_solve(square, product));
   }
-  constexpr double kLeast = 1e-9;  // inputs that are always zero
-  const auto pull = square.diagonal(0, 1, 2).mean(1).clamp_min(kLeast).view({groups, 1, 1}) * kRidge;
-  const auto change = torch::linalg_solve(square + pull * torch::eye(unknowns, torch::kDouble), product)
-                          .transpose(1, 2)
-                          .reshape({outputs, unknowns})
-                          .to(torch::kFloat);
+  return change;
+}
+
+/// Adds the least change of the weights that brings linear(x) to `wanted`, [1,outputs,rows,columns] each.
+LinearLayer refitted(const ir::Op& op, const LinearLayer& layer, const std::vector<torch::Tensor>& inputs,
+                     const std::vector<torch::Tensor>& wanted, bool keep_zeros) {
+  const auto sums = equations(op, layer, inputs, wanted);
+  const std::int64_t outputs = layer.weight.size(0), unknowns = layer.weight[0].numel() + 1;
+  const auto flat = layer.weight.flatten(1);
+  const bool has_zeros = keep_zeros && (flat == 0).any().item<bool>();
+  const auto change =
+      (has_zeros ? solve_kept(sums, flat)
+                 : torch::linalg_solve(sums.square, sums.product).transpose(1, 2).reshape({outputs, unknowns}))
+          .to(torch::kFloat);
   return {.weight = layer.weight + change.slice(1, 0, unknowns - 1).view(layer.weight.sizes()),
           .bias = layer.bias + change.select(1, unknowns - 1)};
 }
 
-Result<std::vector<torch::Tensor>> spread_samples(const ir::Graph& graph, const Samples& samples) {
-  if (samples.count == 0)
-    return base::fail(base::Code::invalid_argument, "refit: no samples; give frames of the kind that will be seen");
-  std::size_t largest = 1;
-  for (const auto& tensor : graph.tensors) largest = std::max(largest, ir::element_count(tensor.shape));
-  constexpr std::size_t kLiveTensors = 8;  // of each network, at the largest size
-  const std::size_t fitting = std::max<std::size_t>(1, kMostValues / (largest * kLiveTensors));
-  const std::size_t count = std::min({samples.count, kMostSamples, fitting});
-  std::vector<torch::Tensor> out;
-  for (std::size_t i = 0; i < count; ++i) {
-    WAYSIDE_TRY(auto x, load_sample(graph, samples, i * samples.count / count));
-    out.push_back(std::move(x));
-  }
-  return out;
-}
-
-/// The teacher's run, as far as the student's needs it.
-class Reference {
+/// Teacher and student side by side on the same samples.
+class Pair {
  public:
-  Reference(const ir::Graph& teacher, const ir::Graph& masked, const std::vector<torch::Tensor>& inputs)
-      : graph_(teacher), masked_(masked), run_(teacher, inputs) {
-    for (std::size_t i = 0; i < teacher.ops.size(); ++i) places_[teacher.tensors[teacher.ops[i].output].name] = i;
-  }
-  /// What the layer of this name gives for each sample before its activation, in the channels that the student has;
-  /// empty: none, or another form of layer.
-  std::vector<torch::Tensor> wanted(const std::string& name, std::size_t channels) {
-    const auto found = places_.find(name);
-    if (found == places_.end() || found->second < next_ || !ir::has_weights(graph_.ops[found->second].kind)) return {};
-    for (; next_ < found->second; ++next_) run_.step(next_, layer(next_));
-    const ir::Op& op = graph_.ops[next_];
-    auto kept = kept_channels(masked_.ops[next_]);
-    if (channels == op.bias.size()) {
-      kept.resize(channels);
-      for (std::size_t o = 0; o < channels; ++o) kept[o] = static_cast<std::int64_t>(o);
+  Pair(const ir::Graph& teacher, const KeptChannels& kept, ir::Graph& student, const Samples& samples)
+      : teacher_(teacher), kept_(kept), student_(student), samples_(samples), uses_(ir::uses(student)) {
+    for (std::size_t i = 0; i < teacher.ops.size(); ++i) places_[name(teacher, i)] = i;
+    order_ = spread(std::min(samples.count, kMostSamples));
+    affordable_.assign(student.ops.size() + 1, order_.size());
+    std::size_t largest = 1;
+    for (std::size_t i = student.ops.size(); i-- > 0;) {
+      const auto size = [](const ir::Graph& graph, const ir::Op& op) {
+        return std::max(ir::element_count(graph.tensors[op.output].shape),
+                        ir::element_count(graph.tensors[op.inputs[0]].shape));
+      };
+      largest = std::max(largest, size(student, student.ops[i]));
+      const auto found = places_.find(name(student, i));
+      if (found != places_.end()) largest = std::max(largest, size(teacher, teacher.ops[found->second]));
+      affordable_[i] = std::clamp<std::size_t>(kMostValues / (largest * kLiveTensors), 1, order_.size());
     }
-    if (kept.size() != channels) return {};
-    const auto index = torch::tensor(kept);
-    std::vector<torch::Tensor> out;
-    for (const auto& x : run_.inputs(next_)) out.push_back(linear(op, *layer(next_), x).index_select(1, index));
-    return out;
+    for (std::size_t& count : affordable_) count = std::min(count, kMostGrowth * affordable_[0]);
+  }
+
+  Result<std::size_t> refit(bool keep_zeros) {
+    std::size_t done = 0;
+    for (; next_ < student_.ops.size(); ++next_) {
+      WAYSIDE_CHECK(take_samples());
+      ir::Op& op = student_.ops[next_];
+      auto layer = layer_at(student_, next_);
+      const auto target = layer ? wanted() : std::vector<torch::Tensor>{};
+      if (!target.empty() && layer->weight[0].numel() < kMostUnknowns) {
+        std::vector<torch::Tensor> inputs;
+        for (const Run& run : student_runs_) inputs.push_back(run.value(op.inputs[0]));
+        layer = refitted(op, *layer, inputs, target, keep_zeros);
+        put(*layer, op);
+        ++done;
+      }
+      for (Run& run : student_runs_) run.step(next_, layer);
+    }
+    return done;
   }
 
  private:
-  [[nodiscard]] std::optional<Layer> layer(std::size_t op) const {
-    return ir::has_weights(graph_.ops[op].kind) ? std::optional(layer_of(graph_.ops[op])) : std::nullopt;
+  static const std::string& name(const ir::Graph& graph, std::size_t op) {
+    return graph.tensors[graph.ops[op].output].name;
   }
-  const ir::Graph &graph_, &masked_;
-  Run run_;
-  std::map<std::string, std::size_t> places_;
-  std::size_t next_ = 0;  ///< the first operator that has not run
+  /// 0 .. count - 1 of the samples, spread over the set; each beginning of it is spread, too.
+  [[nodiscard]] std::vector<std::size_t> spread(std::size_t count) const {
+    std::vector<std::size_t> out;
+    std::vector<bool> taken(count);
+    for (std::size_t part = 1; out.size() < count; part *= 2) {
+      for (std::size_t k = 0; k < part && out.size() < count; ++k) {
+        const std::size_t i = k * count / part;
+        if (i >= count || taken[i]) continue;
+        taken[i] = true;
+        out.push_back(i * samples_.count / count);
+      }
+    }
+    return out;
+  }
+
+  /// Tensors get smaller on the way: from where twice as many samples fit, these run from the start.
+  Result<void> take_samples() {
+    const std::size_t count = affordable_[next_], before = student_runs_.size();
+    if (before > 0 && count < std::min(2 * before, affordable_.back())) return {};
+    for (std::size_t s = before; s < count; ++s) {
+      WAYSIDE_TRY(const auto x, load_sample(student_, samples_, order_[s]));
+      teacher_runs_.emplace_back(teacher_, x);
+      for (std::size_t i = 0; i < teacher_next_; ++i) teacher_runs_.back().step(i, layer_at(teacher_, i));
+      student_runs_.emplace_back(student_, x);
+      for (std::size_t i = 0; i < next_; ++i) student_runs_.back().step(i, layer_at(student_, i));
+    }
+    return {};
+  }
+
+  /// What the student's next layer should give for each sample before its activation; empty: the teacher has no such
+  /// layer.
+  std::vector<torch::Tensor> wanted() {
+    const auto found = places_.find(name(student_, next_));
+    if (found == places_.end() || found->second < teacher_next_ || !ir::has_weights(teacher_.ops[found->second].kind))
+      return {};
+    for (; teacher_next_ < found->second; ++teacher_next_) {
+      const auto layer = layer_at(teacher_, teacher_next_);
+      for (Run& run : teacher_runs_) run.step(teacher_next_, layer);
+    }
+    const ir::Op& op = teacher_.ops[teacher_next_];
+    const auto kept = channels(op, student_.ops[next_].bias.size());
+    if (!kept.defined()) return {};
+    const auto layer = linear_layer_of(op);
+    const auto beside = added_to();
+    std::vector<torch::Tensor> out;
+    for (std::size_t s = 0; s < teacher_runs_.size(); ++s) {
+      auto y = linear(op, layer, teacher_runs_[s].value(op.inputs[0])).index_select(1, kept);
+      if (beside) {
+        y = y + teacher_runs_[s].value(beside->teacher).index_select(1, kept) - student_runs_[s].value(beside->student);
+      }
+      out.push_back(std::move(y));
+    }
+    return out;
+  }
+
+  /// Which of the teacher's channels the student has; undefined: another form of layer.
+  [[nodiscard]] torch::Tensor channels(const ir::Op& op, std::size_t count) const {
+    const auto kept = kept_.find(teacher_.tensors[op.output].name);
+    if (kept == kept_.end())
+      return count == op.bias.size() ? torch::arange(static_cast<std::int64_t>(count)) : torch::Tensor();
+    std::vector<std::int64_t> out(kept->second.begin(), kept->second.end());
+    return out.size() == count ? torch::tensor(out) : torch::Tensor();
+  }
+
+  struct Tensors {
+    ir::TensorId teacher = 0, student = 0;
+  };
+  /// The other operand of the addition that alone reads the student's next layer, where it is computed already.
+  [[nodiscard]] std::optional<Tensors> added_to() const {
+    const ir::Op& op = student_.ops[next_];
+    if (op.activation != ir::Activation::none || uses_[op.output] != 1) return std::nullopt;
+    const auto sum = std::ranges::find_if(
+        student_.ops, [&](const ir::Op& other) { return std::ranges::contains(other.inputs, op.output); });
+    const auto twin = sum == student_.ops.end() ? places_.end() : places_.find(student_.tensors[sum->output].name);
+    if (twin == places_.end() || sum->kind != ir::OpKind::add) return std::nullopt;
+    const ir::Op& teachers = teacher_.ops[twin->second];
+    const std::size_t side = sum->inputs[0] == op.output ? 1 : 0;
+    if (teachers.kind != ir::OpKind::add || teachers.inputs[1 - side] != teacher_.ops[teacher_next_].output)
+      return std::nullopt;
+    const Tensors out{.teacher = teachers.inputs[side], .student = sum->inputs[side]};
+    const bool alike = student_.tensors[out.student].shape == student_.tensors[op.output].shape &&
+                       teacher_.tensors[out.teacher].shape == teacher_.tensors[teachers.inputs[1 - side]].shape;
+    if (!alike || !teacher_runs_[0].value(out.teacher).defined() || !student_runs_[0].value(out.student).defined() ||
+        !student_.tensors[out.student].constant.empty())
+      return std::nullopt;
+    return out;
+  }
+
+  const ir::Graph& teacher_;
+  const KeptChannels& kept_;
+  ir::Graph& student_;
+  const Samples& samples_;
+  std::vector<std::size_t> uses_;
+  std::map<std::string, std::size_t> places_;    ///< of the teacher's operators
+  std::vector<std::size_t> order_, affordable_;  ///< of samples; how many of them from each operator on
+  std::vector<Run> teacher_runs_, student_runs_;
+  std::size_t next_ = 0, teacher_next_ = 0;  ///< the first operators that have not run
 };
 
 }  // namespace
 
-Result<std::size_t> refit_layers(const ir::Graph& teacher, const ir::Graph& masked, ir::Graph& student,
-                                 const Samples& samples) {
+Result<std::size_t> refit_layers(const ir::Graph& teacher, const KeptChannels& kept, ir::Graph& student,
+                                 const Samples& samples, const RefitOptions& options) {
+  if (samples.count == 0)
+    return base::fail(base::Code::invalid_argument, "refit: no samples; give frames of the kind that will be seen");
   const torch::NoGradGuard no_grad;
-  WAYSIDE_TRY(const auto inputs, spread_samples(teacher, samples));
-  Reference reference(teacher, masked, inputs);
-  Run run(student, inputs);
-  std::size_t done = 0;
-  for (std::size_t i = 0; i < student.ops.size(); ++i) {
-    ir::Op& op = student.ops[i];
-    if (!ir::has_weights(op.kind)) {
-      run.step(i, {});
-      continue;
-    }
-    auto layer = layer_of(op);
-    const auto wanted = reference.wanted(student.tensors[op.output].name, op.bias.size());
-    if (!wanted.empty() && layer.weight[0].numel() < kMostUnknowns) {
-      layer = refitted(op, layer, run.inputs(i), wanted);
-      put(layer, op);
-      ++done;
-    }
-    run.step(i, layer);
-  }
-  return done;
+  return Pair(teacher, kept, student, samples).refit(options.keep_zeros);
 }
 
 }  // namespace wayside::optimizer

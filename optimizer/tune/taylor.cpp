@@ -7,24 +7,10 @@
 #include <format>
 
 #include "optimizer/ir/torch_model.h"
+#include "optimizer/tune/projection.h"
 #include "optimizer/tune/torch_samples.h"
 
 namespace wayside::optimizer {
-namespace {
-
-torch::Tensor projected(const std::vector<torch::Tensor>& outputs, torch::Generator& random) {
-  auto sum = torch::zeros({});
-  for (const auto& output : outputs) {
-    const auto signs = torch::randint(0, 2, output.sizes(), random, output.options()) * 2 - 1;
-    constexpr double kLeast = 1e-6;  // an output that is always zero tells nothing
-    const auto size = output.detach().square().mean().sqrt().clamp_min(kLeast);
-    sum = sum + (output * signs).mean() / size * std::sqrt(static_cast<double>(output.numel()));
-  }
-  return sum;
-}
-
-}  // namespace
-
 base::Result<ChannelScores> taylor_scores(const ir::Graph& graph, const Samples& samples, std::uint64_t seed) {
   if (samples.count == 0)
     return base::fail(base::Code::invalid_argument,

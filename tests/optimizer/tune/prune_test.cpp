@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "optimizer/tune/taylor.h"
 #include "tests/optimizer/tune/tune_fixture.h"
@@ -111,7 +112,10 @@ TEST_F(Prune, GoesInRounds) {
   const auto whole = static_cast<double>(ir::cost(graph).mac_count);
   const auto pruned = prune_in_rounds(graph,
                                       {.rounds = 3,
-                                       .score = [](const ir::Graph& now) { return weight_scores(now, Importance::l2); },
+                                       .prune =
+                                           [](const ir::Graph& now, const PruneOptions& limits) {
+                                             return prune_channels(now, weight_scores(now, Importance::l2), limits);
+                                           },
                                        .recover =
                                            [&](ir::Graph& now, std::size_t round) {
                                              EXPECT_EQ(round, shares.size());
@@ -123,6 +127,22 @@ TEST_F(Prune, GoesInRounds) {
   const auto expected = cubic_schedule(0.3, 3);
   ASSERT_EQ(shares.size(), 3U);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(shares[i], expected[i], 0.06);
+}
+
+TEST_F(Prune, GoesInOrder) {
+  const auto graph = deep_graph();
+  RemovalOrder order(find_channel_groups(graph).groups.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::reverse(order);
+  const auto pruned = prune_in_order(graph, order, {.kept_mac_share = 0.7});
+  ASSERT_TRUE(pruned) << pruned.error().message;
+  EXPECT_LE(pruned->kept_mac_share, 0.7);
+  EXPECT_EQ(std::ranges::count(pruned->masked.ops[0].bias, 0.0F), std::ranges::count(graph.ops[0].bias, 0.0F))
+      << "the first layer's come last";
+  order[0] = order[1];
+  EXPECT_FALSE(prune_in_order(graph, order, {}));
+  order.clear();
+  EXPECT_FALSE(prune_in_order(graph, order, {}));
 }
 
 /// The smallest of each layer; a layer whose weights are a hundred times smaller loses about as many as the others.
