@@ -55,27 +55,42 @@ Result<Taught> taught(const ir::Graph& teacher, Smaller student, const Samples& 
   return Taught{.graph = std::move(student.graph), .training = std::move(training)};
 }
 
-/// Mean square difference of the outputs on some samples, in parts of the teacher's mean square.
-Result<double> distance(const ir::Graph& teacher, const ir::Graph& student, const Samples& samples) {
-  constexpr std::size_t kSamples = 32;
-  ir::Interpreter exact(teacher), other(student);
-  double error = 0, size = 0;
-  const std::size_t count = std::min(kSamples, samples.count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto x = samples.load(i * samples.count / count);
-    const auto a = exact.run({x}), b = other.run({x});
-    for (std::size_t o = 0; o < a.size(); ++o) {
-      if (a[o].size() != b[o].size()) return fail(Code::invalid_argument, "the student has other outputs");
-      for (std::size_t k = 0; k < a[o].size(); ++k) {
-        const auto wanted = static_cast<double>(a[o][k]), difference = static_cast<double>(b[o][k]) - wanted;
-        error += difference * difference;
-        size += wanted * wanted;
-      }
+/// How far networks are from the teacher on some samples.
+class Distance {
+ public:
+  Distance(const ir::Graph& teacher, const Samples& samples) {
+    constexpr std::size_t kSamples = 16;
+    ir::Interpreter exact(teacher);
+    const std::size_t count = std::min(kSamples, samples.count);
+    for (std::size_t i = 0; i < count; ++i) {
+      inputs_.push_back(samples.load(i * samples.count / count));
+      wanted_.push_back(exact.run({inputs_.back()}));
     }
   }
-  constexpr double kLeast = 1e-12;
-  return error / std::max(size, kLeast);
-}
+  /// Mean square difference of the outputs, in parts of the teacher's mean square.
+  [[nodiscard]] Result<double> of(const ir::Graph& student) const {
+    ir::Interpreter other(student);
+    double error = 0, size = 0;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const auto got = other.run({inputs_[i]});
+      for (std::size_t o = 0; o < got.size(); ++o) {
+        if (wanted_[i][o].size() != got[o].size()) return fail(Code::invalid_argument, "the student has other outputs");
+        for (std::size_t k = 0; k < got[o].size(); ++k) {
+          const auto wanted = static_cast<double>(wanted_[i][o][k]);
+          const double difference = static_cast<double>(got[o][k]) - wanted;
+          error += difference * difference;
+          size += wanted * wanted;
+        }
+      }
+    }
+    constexpr double kLeast = 1e-12;
+    return error / std::max(size, kLeast);
+  }
+
+ private:
+  std::vector<ir::Values> inputs_;
+  std::vector<std::vector<ir::Values>> wanted_;
+};
 
 /// Those that may be learned from before a training.
 Samples teaching(const Samples& samples, const FinetuneOptions& training) {
@@ -144,37 +159,40 @@ Result<Smaller> thinned(const ir::Graph& teacher, const Samples& samples, const 
   return Smaller{.graph = std::move(graph), .kept = {}};
 }
 
-Result<ir::Graph> searched(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
-                           const Progress& progress) {
+Result<Smaller> searched(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
+                         const Progress& progress) {
+  constexpr std::size_t kFinalists = 4;
   FinetuneOptions brief = options.training;
-  brief.steps = std::max<std::int64_t>(1, brief.steps / kSearchShare);
+  if (brief.steps > 0) brief.steps = std::max<std::int64_t>(1, brief.steps / kSearchShare);
+  const auto known = teaching(samples, options.training);
+  const Distance distance(teacher, samples);
   const Search search{
       .limit = *options.latency,
       .prune = {},
+      .finalists = kFinalists,
       .measure = [](const ir::Graph& graph) -> Result<std::chrono::nanoseconds> {
         WAYSIDE_TRY(const auto latency, measure_on_cpu(graph, {}));
         return latency.median;
       },
-      .score = [&](ir::Graph& graph, std::size_t) -> Result<double> {
-        WAYSIDE_TRY(auto done, taught(teacher, {std::move(graph), {}}, samples, brief,
+      .order = [&](const ir::Graph& graph) { return removal_order(graph, known, {}, options.training.seed); },
+      .score = [&](Candidate& one, std::size_t round) -> Result<double> {
+        if (round == 0) WAYSIDE_CHECK(refit_layers(teacher, one.kept, one.graph, known, {}));
+        WAYSIDE_TRY(auto done, taught(teacher, {std::move(one.graph), one.kept}, samples, brief,
                                       [&](const std::string& note, double) { return !progress || progress(note, 0); }));
-        graph = std::move(done.graph);
-        WAYSIDE_TRY(const double error, distance(teacher, graph, samples));
+        one.graph = std::move(done.graph);
+        WAYSIDE_TRY(const double error, distance.of(one.graph));
         return -error;
       },
-      .damage = [&](const ir::Graph& graph) { return distance(teacher, graph, samples); }};
+      .damage = [&](const ir::Graph& graph) { return distance.of(graph); }};
   WAYSIDE_TRY(auto candidates, search_architecture(teacher, {}, search));
-  return std::move(candidates.front().graph);
+  return Smaller{.graph = std::move(candidates.front().graph), .kept = std::move(candidates.front().kept)};
 }
 
 Result<Smaller> smaller(const ir::Graph& teacher, const Samples& samples, const ShrinkOptions& options,
                         const Progress& progress) {
   if (options.kept_mac_share) return pruned(teacher, samples, options, progress);
   if (options.sparsity) return thinned(teacher, samples, options);
-  if (options.latency) {
-    WAYSIDE_TRY(auto graph, searched(teacher, samples, options, progress));
-    return Smaller{.graph = std::move(graph), .kept = {}};
-  }
+  if (options.latency) return searched(teacher, samples, options, progress);
   WAYSIDE_TRY(auto done, factorise(teacher, {.energy = options.energy.value_or(1), .rank_share = {}}));
   WAYSIDE_CHECK(refit_layers(teacher, {}, done.graph, teaching(samples, options.training), {}));
   return Smaller{.graph = std::move(done.graph), .kept = {}};

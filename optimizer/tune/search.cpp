@@ -50,16 +50,20 @@ Result<std::vector<Candidate>> build(const ir::Graph& graph, const SearchSpace& 
   std::string problem = "no block can be left out";
   for (const std::size_t left_out : space.left_out) {
     if (left_out >= depths.size()) continue;
+    WAYSIDE_TRY(const auto order, search.order(depths[left_out]));
     for (const double share : space.work_shares) {
       PruneOptions options = search.prune;
       options.kept_mac_share = share;
-      WAYSIDE_TRY(auto pruned,
-                  prune_channels(depths[left_out], weight_scores(depths[left_out], Importance::l2), options));
+      WAYSIDE_TRY(auto pruned, prune_in_order(depths[left_out], order, options));
       for (const PictureSize& size : sizes) {
         const bool same = shape.size() != 4 || size == PictureSize{.rows = shape[1], .columns = shape[2]};
         auto sized = same ? Result<ir::Graph>(pruned.graph) : with_picture_size(pruned.graph, size);
         if (sized) {
-          out.push_back({.work_share = share, .left_out = left_out, .size = size, .graph = *std::move(sized)});
+          out.push_back({.work_share = share,
+                         .left_out = left_out,
+                         .size = size,
+                         .graph = *std::move(sized),
+                         .kept = pruned.kept});
         } else {
           problem = sized.error().message;
         }
@@ -74,7 +78,7 @@ Result<std::vector<Candidate>> build(const ir::Graph& graph, const SearchSpace& 
 Result<void> halve(std::span<Candidate> finalists, const Search& search) {
   for (std::size_t round = 0; !finalists.empty(); ++round) {
     for (Candidate& one : finalists) {
-      WAYSIDE_TRY(one.score, search.score(one.graph, round));
+      WAYSIDE_TRY(one.score, search.score(one, round));
       ++one.rounds;
     }
     std::ranges::stable_sort(finalists, std::greater{}, &Candidate::score);

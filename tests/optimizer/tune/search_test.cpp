@@ -3,6 +3,7 @@
 #include "optimizer/tune/search.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "optimizer/tune/latency.h"
 #include "tests/optimizer/tune/tune_fixture.h"
@@ -45,9 +46,21 @@ class SearchTest : public Tune {
               WAYSIDE_TRY(const auto latency, measure_on_cpu(graph, {.warmup_runs = 1, .runs = 3}));
               return latency.median;
             },
-            .score = [this](ir::Graph& graph, std::size_t round) -> base::Result<double> {
+            .order = [](const ir::Graph& graph) -> base::Result<RemovalOrder> {
+              RemovalOrder order(find_channel_groups(graph).groups.size());
+              std::iota(order.begin(), order.end(), std::size_t{0});
+              return order;
+            },
+            .score = [this](Candidate& one, std::size_t round) -> base::Result<double> {
               rounds.push_back(round);
-              return -static_cast<double>(ir::cost(graph).mac_count);
+              for (const auto& op : one.graph.ops) {
+                const auto& output = one.graph.tensors[op.output];
+                const auto left = one.kept.find(output.name);
+                if (left != one.kept.end()) {
+                  EXPECT_EQ(left->second.size(), static_cast<std::size_t>(output.shape.back())) << output.name;
+                }
+              }
+              return -static_cast<double>(ir::cost(one.graph).mac_count);
             },
             .damage = [](const ir::Graph& graph) -> base::Result<double> {
               return -static_cast<double>(ir::cost(graph).mac_count);
