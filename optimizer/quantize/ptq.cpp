@@ -116,6 +116,11 @@ std::vector<Range> ranges_of(const ir::Graph& graph, const std::vector<TensorSta
 
 }  // namespace
 
+void equalize(ir::Graph& graph, const std::vector<ir::Values>& samples) {
+  equalize_swish(graph, samples);
+  equalize_layers(graph, samples);
+}
+
 bool keeps_scale(OpKind kind) {
   switch (kind) {
     case OpKind::max_pool:
@@ -192,10 +197,7 @@ base::Result<Quantized> quantize_after_training(ir::Graph graph, const std::vect
                     samples.size(), kMinCalibrationPictures));
   }
   const ir::Graph given = graph;
-  if (options.equalize) {
-    equalize_swish(graph, samples);
-    equalize_layers(graph, samples);
-  }
+  if (options.equalize) equalize(graph, samples);
   const ir::Graph exact = graph;
   const auto formats = weight_formats(graph, samples, of_equalized(options, given, graph));
   for (std::size_t i = 0; i < formats.size(); ++i) {

@@ -16,12 +16,15 @@ namespace wayside::optimizer {
 
 struct PtqOptions {
   RangeMethod method = RangeMethod::mse;
-  bool equalize = true;      ///< see equalize.h
+  bool equalize = true;      ///< see equalize()
   bool correct_bias = true;  ///< the same paper, section 4.2, with measured means
   double int4_share = 0;     ///< at most this share of the weights gets four bits: the layers that lose least by it
   std::vector<double> int4_decibels{};  ///< int4_sensitivity() of the equalised graph, if known; empty: found if needed
   std::int64_t adaround_steps = 0;      ///< for each layer, see adaround.h; 0: weights are rounded to the nearest
 };
+
+/// equalize_swish() and equalize_layers(): the same network in float.
+void equalize(ir::Graph& graph, const std::vector<ir::Values>& samples);
 
 /// Operators that only move, choose or average elements: their output has their input's scale.
 [[nodiscard]] bool keeps_scale(ir::OpKind kind);

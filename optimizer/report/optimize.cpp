@@ -9,7 +9,6 @@
 
 #include "optimizer/import/import_model.h"
 #include "optimizer/passes/passes.h"
-#include "optimizer/quantize/equalize.h"
 #include "optimizer/report/profile.h"
 #include "optimizer/tflite/writer.h"
 #include "ota/store/digest.h"
@@ -112,7 +111,7 @@ Result<void> measure(const Work& work, const Quantized& quantized, const std::st
 Result<Quantized> train(const Work& work, const PtqOptions& chain, Quantized quantized, const std::string& name,
                         Report& report) {
   ir::Graph teacher = work.network;
-  if (chain.equalize) equalize_layers(teacher, work.calibration);
+  if (chain.equalize) equalize(teacher, work.calibration);
   FinetuneOptions options = *work.options.training;
   options.keep_zeros = work.options.shrink && work.options.shrink->sparsity;
   options.scheme = quantized.scheme;
@@ -297,7 +296,6 @@ std::string name_of(const PtqOptions& chain) {
 std::vector<PtqOptions> ladder() {
   return {{.method = RangeMethod::average, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true},
-          {.method = RangeMethod::average, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::percentile, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::kl, .equalize = true, .correct_bias = true},
           {.method = RangeMethod::mse, .equalize = true, .correct_bias = true, .int4_share = 0.5},
