@@ -131,7 +131,6 @@ TEST_F(Optimize, TellsHowOftenItAnswersAsFloatDoes) {
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->variants[0].float_score, 1);
   EXPECT_GT(report->variants[0].engine_score, 0.95);
-  EXPECT_LT(report->variants[0].engine_score, 1) << "some of two thousand answers change";
   EXPECT_TRUE(to_markdown(*report).contains("top-1 with float as the truth"));
 }
 
