@@ -31,14 +31,20 @@ using base::fail;
 using base::Result;
 using SteadyClock = std::chrono::steady_clock;
 
-/// Tried where no rate is given. Folded networks in training with rounding want low ones.
-constexpr double kRoundedRates[] = {1e-5, 1e-4, 1e-3}, kFloatRates[] = {1e-4, 5e-4, 2.5e-3};
+/// Tried where no rate is given. Folded networks in training with rounding want low ones; where four bits settle, what
+/// is left has to make up for much.
+constexpr double kRoundedRates[] = {1e-5, 1e-4, 1e-3}, kSettlingRates[] = {1e-3, 3e-3, 1e-2},
+                 kFloatRates[] = {1e-4, 5e-4, 2.5e-3};
 /// Each with this part of the steps.
 constexpr std::int64_t kTrialPart = 8;
 /// The rate rises over this part of the steps: Adam knows the gradients' sizes by then.
 constexpr std::int64_t kWarmupPart = 20;
 /// Of the gradient of a loss whose size is 1 for a student that answers nothing: far steps come from single samples.
 constexpr double kMostNorm = 1;
+/// Levels that a weight of four bits could pass at the full rate in a whole training, however long: Adam's steps are
+/// about as long as the rate. Farther than to a neighbouring level it hardly needs to go, and few samples would lead it
+/// astray.
+constexpr double kTravel = 2.5;
 /// At most so often in a run.
 constexpr std::int64_t kMeasurements = 20;
 
@@ -100,7 +106,8 @@ class Trainer {
         options_(options),
         lesson_(lesson),
         student_(*run.student, options),
-        adam_(student_.parameters(), torch::optim::AdamOptions(options.learning_rate.value_or(0))),
+        adam_(groups(student_), torch::optim::AdamOptions(options.learning_rate.value_or(0))),
+        level_sizes_(student_.level_sizes()),
         rate_(options.learning_rate.value_or(0)) {
     held_out_.samples = lesson_.held_out_count();
   }
@@ -131,11 +138,19 @@ class Trainer {
   }
 
  private:
+  /// One for each parameter.
+  static std::vector<torch::optim::OptimizerParamGroup> groups(const Student& student) {
+    std::vector<torch::optim::OptimizerParamGroup> out;
+    for (const auto& parameter : student.parameters()) out.emplace_back(std::vector{parameter});
+    return out;
+  }
   [[nodiscard]] std::int64_t tenth() const { return std::max<std::int64_t>(1, options_.steps / 10); }
 
   [[nodiscard]] std::span<const double> rates() const {
     if (options_.learning_rate) return {};
-    return options_.scheme.empty() ? std::span(kFloatRates) : std::span(kRoundedRates);
+    if (options_.scheme.empty()) return kFloatRates;
+    const bool settles = std::ranges::contains(options_.scheme.weights, WeightFormat::int4);
+    return settles ? std::span(kSettlingRates) : std::span(kRoundedRates);
   }
   [[nodiscard]] std::int64_t trial_steps() const { return std::max<std::int64_t>(1, options_.steps / kTrialPart); }
   [[nodiscard]] std::int64_t all_trial_steps() const {
@@ -201,15 +216,24 @@ class Trainer {
     student_.restore(state);
   }
 
-  [[nodiscard]] double rate_at(std::int64_t step) const {
+  /// Part of the rate at this step.
+  [[nodiscard]] double part_at(std::int64_t step) const {
     const double all = static_cast<double>(options_.steps), warmup = std::ceil(all / kWarmupPart);
     const double done = static_cast<double>(step);
-    return rate_ * std::min(1.0, (done + 1) / warmup) * 0.5 * (1 + std::cos(std::numbers::pi * done / all));
+    return std::min(1.0, (done + 1) / warmup) * 0.5 * (1 + std::cos(std::numbers::pi * done / all));
+  }
+
+  void set_rates(std::int64_t step) {
+    const double part = part_at(step);
+    for (std::size_t i = 0; i < level_sizes_.size(); ++i) {
+      const double rate = level_sizes_[i] ? kTravel * *level_sizes_[i] / static_cast<double>(options_.steps) : rate_;
+      adam_.param_groups()[i].options().set_lr(rate * part);
+    }
   }
 
   Result<double> one_step(std::int64_t step) {
     student_.settle(static_cast<double>(step) / static_cast<double>(options_.steps));
-    for (auto& group : adam_.param_groups()) group.options().set_lr(rate_at(step));
+    set_rates(step);
     adam_.zero_grad();
     double sum = 0;
     for (std::size_t i = 0; i < options_.batch_size; ++i) {
@@ -297,6 +321,7 @@ class Trainer {
   std::string identity_;
   Student student_;
   torch::optim::Adam adam_;
+  std::vector<std::optional<double>> level_sizes_;  ///< for each of adam_'s groups
   double rate_;
   HeldOut held_out_;
   std::vector<torch::Tensor> best_;  ///< Student::state() of held_out_.best_step

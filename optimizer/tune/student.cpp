@@ -63,15 +63,24 @@ void Student::choose_settling() {
   model_->fake_quantize(simulated);
 }
 
+std::vector<std::optional<double>> Student::level_sizes() const {
+  std::vector<std::optional<double>> out;
+  for (const auto& parameter : parameters()) {
+    const auto layer = std::ranges::find_if(settling_, [&](const Settling& s) { return s.weight.is_same(parameter); });
+    out.push_back(layer == settling_.end() ? std::nullopt : std::optional(layer->scale.mean().item<double>()));
+  }
+  return out;
+}
+
 torch::Tensor Student::Settling::nearest() const {
   constexpr int kMost = most_level(WeightFormat::int4);
   return (weight.detach() / scale).round().clamp(-kMost, kMost) * scale;
 }
 
 void Student::settle(double done) {
-  // In few large parts those that are left would have to make up for too much at once. The last part of the training is
-  // for biases and scales.
-  constexpr double kParts = 40, kFirst = 0.1, kLast = 0.7;
+  // In few large parts those that are left would have to make up for too much at once. The second half of the training
+  // is for biases and scales.
+  constexpr double kParts = 40, kFirst = 0.1, kLast = 0.5;
   const double part = std::floor((done - kFirst) / (kLast - kFirst) * kParts) / kParts;
   if (part <= 0) return;
   // Most weights lie near a level: more of them settle at first.

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <optional>
 #include <vector>
 
 #include "optimizer/ir/torch_model.h"
@@ -26,6 +27,8 @@ class Student : public torch::nn::Module {
   /// One of them as its readers get it.
   [[nodiscard]] torch::Tensor as_read(ir::TensorId id) const { return rounded(id, values_[id]); }
 
+  /// For each of parameters(), in their order: how far apart the levels are that it settles on; empty: it does not.
+  [[nodiscard]] std::vector<std::optional<double>> level_sizes() const;
   /// Before each step of the optimiser, with the share of all steps that is done: weights settle.
   void settle(double done);
   /// After it: what is settled, or zero where zeros are to stay, stays.

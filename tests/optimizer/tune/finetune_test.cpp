@@ -111,8 +111,8 @@ TEST_F(FinetuneTest, QuantizationAwareTrainingLowersTheLossOfFourBits) {
   ir::Graph student = start.graph;
   auto options = aware(start.scheme);
   options.steps = 400;
-  options.learning_rate = 2e-3;
-  options.feature_weight = 0;
+  options.learning_rate = 3e-3;
+  options.feature_weight = 0;  // random weights have no hidden tensors worth keeping
   const auto done = finetune(run_of(student), options);
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_LT(distance(student, done->scheme), 0.75 * before);
