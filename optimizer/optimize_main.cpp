@@ -145,7 +145,7 @@ void describe(CLI::App& app, Arguments& arguments) {
   app.add_option("--model-version", package.version, "its version (1.0.0)");
   app.add_option("--security-counter", package.security_counter, "devices refuse less than they had (1)");
   app.add_option("--labels", package.labels, "names of the classes, in order")->delimiter(',');
-  app.add_option("--card", package.card, "model card for the agent");
+  app.add_option("--card", package.card, "model card for the agent (classify, yolox: one is written)");
   app.add_option("--valid-days", package.valid_days, "days until the package expires (180)")
       ->check(CLI::Range(1, 36'500));
   app.add_flag("--json", arguments.json, "print the report as JSON, not as a table");

@@ -32,7 +32,8 @@ class Decoder {
 ///   ((column + 0.5) * stride) in strides, and scores [1,h,w,classes], 0..1. Box tensors are told from scores by the
 ///   number of labels, by their names (box, score), or by the scores' quantisation (scale 1/256);
 /// - yolox: [1,cells,5+classes]: x, y offsets and log w, h in strides; objectness and class scores 0..1
-///   (arXiv:2107.08430; demo/utils.py of the reference implementation);
+///   (arXiv:2107.08430; demo/utils.py of the reference implementation); or for each level boxes [1,h,w,4], objectness
+///   [1,h,w,1] and classes [1,h,w,classes], so that each has a scale of its own (as the optimiser writes them);
 /// - yolov8: [1,4+classes,cells] or [1,cells,4+classes]: centre x, y, w, h in px or 0..1, scores 0..1;
 /// - classification: [1,n] or [1,1,1,n] (i8, u8, i16 or f32).
 /// Errors: unsupported/invalid_argument, naming the tensor and what was expected.

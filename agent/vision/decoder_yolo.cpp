@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// YOLOX and YOLOv8 heads: one tensor with a row (or column) of coordinates and scores per cell.
+// YOLOv8 heads: one tensor with a row (or column) of coordinates and scores per cell.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <format>
 #include <utility>
 #include <vector>
@@ -14,67 +13,8 @@
 namespace wayside::agent {
 namespace {
 
-/// Coordinates come first, then (YOLOX) objectness, then the classes.
+/// Coordinates come first, then the classes.
 constexpr std::size_t kBoxFields = 4;
-
-class YoloxDecoder final : public Decoder {
- public:
-  struct Level {
-    std::uint32_t width, height, stride_px;
-  };
-  YoloxDecoder(const DecoderCard& card, std::vector<Level> levels, std::size_t cell_count, std::size_t class_count)
-      : card_(card), levels_(std::move(levels)), cell_count_(cell_count), class_count_(class_count), filter_(card) {}
-
-  std::span<const Detection> decode(const accel::Session& session, const accel::FrameMapping& mapping) override {
-    const auto& info = session.outputs()[0];
-    const auto bytes = session.output(0);
-    const std::size_t fields = kBoxFields + 1 + class_count_;
-    // The score is objectness times class score, both at most 1: neither may be below the threshold.
-    const ScoreLayout objectness{
-        .offset = kBoxFields, .cell_count = cell_count_, .cell_stride = fields, .class_count = 1};
-    candidates_.clear();
-    scan_tensor(info, bytes, objectness, card_.score_threshold,
-                [&](std::uint32_t cell, std::int32_t, std::size_t element) {
-                  const float object = real_at(info, bytes, element);
-                  const ScoreLayout classes{.offset = element + 1,
-                                            .cell_count = 1,
-                                            .cell_stride = fields,
-                                            .class_count = class_count_,
-                                            .wanted = card_.wanted_classes};
-                  scan_tensor(info, bytes, classes, card_.score_threshold,
-                              [&](std::uint32_t, std::int32_t class_id, std::size_t at) {
-                                const float score = object * real_at(info, bytes, at);
-                                if (score >= card_.score_threshold) candidates_.offer({score, cell, class_id});
-                              });
-                });
-    filter_.begin(mapping);
-    for (const auto& candidate : candidates_.sorted()) {
-      if (filter_.full()) break;
-      add_box(info, bytes, candidate);
-    }
-    return filter_.result();
-  }
-
- private:
-  void add_box(const accel::TensorInfo& info, std::span<const std::byte> bytes, const Candidate& candidate) {
-    std::uint32_t cell = candidate.cell;
-    const auto* level = levels_.data();
-    for (; cell >= level->width * level->height; ++level) cell -= level->width * level->height;
-    const std::size_t at = (kBoxFields + 1 + class_count_) * candidate.cell;
-    const auto stride = static_cast<float>(level->stride_px);
-    const float x = (real_at(info, bytes, at) + static_cast<float>(cell % level->width)) * stride;
-    const float y = (real_at(info, bytes, at + 1) + static_cast<float>(cell / level->width)) * stride;
-    const float half_width = std::exp(real_at(info, bytes, at + 2)) * stride / 2;
-    const float half_height = std::exp(real_at(info, bytes, at + 3)) * stride / 2;
-    filter_.add(candidate, x - half_width, y - half_height, x + half_width, y + half_height);
-  }
-
-  DecoderCard card_;
-  std::vector<Level> levels_;
-  std::size_t cell_count_, class_count_;
-  CandidateList candidates_;
-  BoxFilter filter_;
-};
 
 class Yolov8Decoder final : public Decoder {
  public:
@@ -135,12 +75,12 @@ class Yolov8Decoder final : public Decoder {
 };
 
 /// The only output, [1,a,b] with both dimensions positive.
-base::Result<std::array<std::size_t, 2>> single_output(const accel::Session& session, std::string_view type) {
+base::Result<std::array<std::size_t, 2>> single_output(const accel::Session& session) {
   const auto outputs = session.outputs();
   if (outputs.size() != 1 || outputs[0].shape.size() != 3 || outputs[0].shape[0] != 1 || outputs[0].shape[1] < 1 ||
       outputs[0].shape[2] < 1) {
     return base::fail(base::Code::unsupported,
-                      std::format("decoder type {} needs one output of three dimensions; outputs: {}", type,
+                      std::format("decoder type yolov8 needs one output of three dimensions; outputs: {}",
                                   describe_outputs(session)));
   }
   WAYSIDE_CHECK(check_readable(outputs[0]));
@@ -149,30 +89,8 @@ base::Result<std::array<std::size_t, 2>> single_output(const accel::Session& ses
 
 }  // namespace
 
-base::Result<std::unique_ptr<Decoder>> make_yolox_decoder(const ModelCard& card, const accel::Session& session) {
-  WAYSIDE_TRY(const auto shape, single_output(session, "yolox"));
-  WAYSIDE_TRY(const auto size, input_size(session));
-  auto strides = card.decoder.strides;
-  if (strides.empty()) strides = {8, 16, 32};
-  std::ranges::sort(strides);
-  std::vector<YoloxDecoder::Level> levels;
-  std::size_t cells = 0;
-  for (const auto stride : strides) {
-    levels.push_back({size.width_px / stride, size.height_px / stride, stride});
-    cells += static_cast<std::size_t>(levels.back().width) * levels.back().height;
-  }
-  if (shape[0] != cells || shape[1] < kBoxFields + 2) {
-    return base::fail(base::Code::unsupported,
-                      std::format("decoder type yolox needs [1,{},5+classes] for a {}x{} input; outputs: {}", cells,
-                                  size.width_px, size.height_px, describe_outputs(session)));
-  }
-  const std::size_t classes = shape[1] - kBoxFields - 1;
-  WAYSIDE_CHECK(check_labels(card, classes));
-  return std::make_unique<YoloxDecoder>(card.decoder, std::move(levels), cells, classes);
-}
-
 base::Result<std::unique_ptr<Decoder>> make_yolov8_decoder(const ModelCard& card, const accel::Session& session) {
-  WAYSIDE_TRY(const auto shape, single_output(session, "yolov8"));
+  WAYSIDE_TRY(const auto shape, single_output(session));
   WAYSIDE_TRY(const auto size, input_size(session));
   // A detector has more cells than fields.
   const bool fields_first = shape[0] < shape[1];

@@ -9,6 +9,7 @@
 
 #include "optimizer/import/import_model.h"
 #include "optimizer/passes/passes.h"
+#include "optimizer/report/card.h"
 #include "optimizer/report/profile.h"
 #include "optimizer/tflite/writer.h"
 #include "ota/store/digest.h"
@@ -328,6 +329,7 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
   fewer.limit = options.calibration_limit;
   WAYSIDE_TRY(const auto task, Task::create(options.task, graph));
   WAYSIDE_TRY(const auto calibration_task, Task::create(fewer, graph));
+  WAYSIDE_TRY(const auto card, model_card(options.task, graph, options.package));
   WAYSIDE_TRY(const auto prepared, prepare(std::move(graph)));
   WAYSIDE_TRY(auto calibration, calibration_task.load(options.calibration));
   WAYSIDE_TRY(auto evaluation, task.load(options.evaluation));
@@ -364,8 +366,13 @@ Result<Report> optimize(const OptimizeOptions& options, const OptimizeProgress& 
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".md"), to_markdown(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".json"), to_json(report)));
   WAYSIDE_CHECK(write_text(options.out / (report.model + ".svg"), to_svg(report)));
+  if (report.chosen >= 0 && card) {
+    const auto file = options.out / report.variants[static_cast<std::size_t>(report.chosen)].file;
+    WAYSIDE_CHECK(write_text(std::filesystem::path(file).replace_extension(".yaml"), card->text));
+  }
   if (report.chosen >= 0 && !options.package.out.empty())
-    WAYSIDE_CHECK(write_package(options.package, report, options.budget, options.out, work.evaluation));
+    WAYSIDE_CHECK(
+        write_package(options.package, report, options.budget, options.out, work.evaluation, card ? &*card : nullptr));
   return report;
 }
 

@@ -23,7 +23,7 @@ struct OptimizeOptions {
   std::filesystem::path model;        ///< .onnx or .tflite, float or quantised
   std::filesystem::path calibration;  ///< samples without labels, see Task::load
   std::filesystem::path evaluation;   ///< labelled samples
-  std::filesystem::path out;          ///< folder for NAME.CHAIN.tflite, NAME.md, NAME.json, NAME.svg
+  std::filesystem::path out;          ///< folder for NAME.CHAIN.tflite (.yaml: its card), NAME.md, .json, .svg
   TaskSpec task;
   /// Of each channel of the input, in the network's order: its first step becomes (x - mean) / deviation, so that it
   /// takes pictures as cameras give them (0..255). Empty: none; one number: for all channels.

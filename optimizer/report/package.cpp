@@ -11,6 +11,7 @@
 
 #include "base/mapped_file.h"
 #include "base/storage.h"
+#include "optimizer/report/card.h"
 #include "optimizer/report/engine_runner.h"
 #include "ota/package/container.h"
 #include "ota/package/keys.h"
@@ -52,7 +53,7 @@ ota::AccuracyRow accuracy(const std::string& variant, const PackageOptions& opti
 
 Result<ota::Manifest> describe(const PackageOptions& options, const Report& report, const Budget& budget,
                                const std::filesystem::path& models, const std::vector<TaskSample>& samples,
-                               Contents& contents) {
+                               const Card* card, Contents& contents) {
   const Variant& chosen = report.variants[static_cast<std::size_t>(report.chosen)];
   constexpr auto kTarget = "cpu-int8";
   ota::Manifest manifest{.name = options.name,
@@ -75,8 +76,14 @@ Result<ota::Manifest> describe(const PackageOptions& options, const Report& repo
   WAYSIDE_TRY(manifest.golden.inputs, contents.add(golden.inputs));
   WAYSIDE_TRY(manifest.golden.outputs, contents.add(golden.outputs));
   if (!options.card.empty()) {
-    WAYSIDE_TRY(const auto card, contents.add_file(options.card));
-    manifest.card = card;
+    WAYSIDE_TRY(manifest.card, contents.add_file(options.card));
+  } else if (card != nullptr) {
+    WAYSIDE_TRY(manifest.card, contents.add(std::as_bytes(std::span(card->text))));
+    const auto permille = [](float share) { return static_cast<std::uint32_t>(std::lround(1000 * share)); };
+    manifest.postprocess = {.decoder = std::string(card->decoder),
+                            .score_permille = permille(card->score_threshold),
+                            .iou_permille = permille(card->iou_threshold),
+                            .max_detections = static_cast<std::uint32_t>(card->max_detections)};
   }
   manifest.accuracy = {accuracy("float", options, report, chosen.float_score),
                        accuracy(kTarget, options, report, chosen.engine_score)};
@@ -97,10 +104,11 @@ Result<std::string> signatures(const std::filesystem::path& key_file, const std:
 }  // namespace
 
 Result<void> write_package(const PackageOptions& options, const Report& report, const Budget& budget,
-                           const std::filesystem::path& models, const std::vector<TaskSample>& samples) {
+                           const std::filesystem::path& models, const std::vector<TaskSample>& samples,
+                           const Card* card) {
   if (report.chosen < 0) return fail(Code::bad_state, "no variant is within the budget: there is nothing to pack");
   Contents contents;
-  WAYSIDE_TRY(const auto manifest, describe(options, report, budget, models, samples, contents));
+  WAYSIDE_TRY(const auto manifest, describe(options, report, budget, models, samples, card, contents));
   const std::string body = manifest.serialize();
   if (const auto checked = ota::Manifest::parse(body); !checked)
     return fail(Code::invalid_argument, std::format("the package's manifest: {}", checked.error().message));

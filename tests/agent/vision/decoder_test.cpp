@@ -197,6 +197,52 @@ TEST(Yolox, DecodesGridAndLogSizes) {
   EXPECT_THAT(error_of(card_of(DecoderType::yolox, 3), session), HasSubstr("3 labels"));
 }
 
+/// Levels 8x8, 4x4 and 2x2 in any order, boxes, objectness and classes as quantised tensors of their own.
+TEST(Yolox, ReadsLevelsWithOutputsOfTheirOwn) {
+  for (const int classes : {1, 2, 4}) {
+    FakeSession session(64, 64);
+    for (const int side : {2, 8, 4}) {
+      const auto cells = static_cast<std::size_t>(side * side);
+      const auto count = static_cast<std::size_t>(classes);
+      std::vector<float> box(4 * cells), object(cells), scores(count * cells);
+      if (side == 4) {
+        const std::size_t cell = 1 * 4 + 2;  // stride 16, row 1, column 2
+        box[4 * cell] = 0.5F, box[4 * cell + 1] = 0.25F, box[4 * cell + 2] = 0.6875F;
+        object[cell] = 0.75F, scores[count * cell + count - 1] = 0.8125F;
+        object[0] = 0.5F, scores[0] = 0.5F;  // 0.25 < 0.4
+      }
+      const auto shape = [&](int channels) { return std::vector<std::int32_t>{1, side, side, channels}; };
+      session.add({.name = "box", .type = DType::i8, .shape = shape(4), .quantization = {1.0F / 16, 0}}, box);
+      session.add({.name = "object", .type = DType::i8, .shape = shape(1), .quantization = kLogistic}, object);
+      session.add({.name = "classes", .type = DType::i8, .shape = shape(classes), .quantization = kLogistic}, scores);
+    }
+    const auto decoder = make(card_of(DecoderType::yolox, static_cast<std::size_t>(classes)), session);
+    const auto got = decoder->decode(session, plain_mapping(64, 64));
+    ASSERT_EQ(got.size(), 1U) << classes;
+    EXPECT_EQ(got[0].class_id, classes - 1);
+    EXPECT_NEAR(got[0].score, 0.75F * 0.8125F, 1e-5F);
+    const float half = 8 * std::exp(0.6875F);
+    expect_box(got[0], 40 - half, 20 - 8, 40 + half, 20 + 8);
+  }
+}
+
+TEST(Yolox, RefusesLevelsThatDoNotFit) {
+  const auto error = [](std::vector<std::vector<std::int32_t>> shapes) {
+    FakeSession session(64, 64);
+    for (const auto& shape : shapes) {
+      const auto size = static_cast<std::size_t>(shape[1] * shape[2] * shape[3]);
+      session.add({.name = "out", .type = DType::i8, .shape = shape, .quantization = kLogistic},
+                  std::vector<float>(size));
+    }
+    return error_of(card_of(DecoderType::yolox, 2), session);
+  };
+  EXPECT_THAT(error({{1, 8, 8, 4}, {1, 8, 8, 1}}), HasSubstr("level 8x8 needs three outputs"));
+  EXPECT_THAT(error({{1, 8, 8, 4}, {1, 8, 8, 3}, {1, 8, 8, 2}}), HasSubstr("no output of 4 or of 1"));
+  EXPECT_THAT(error({{1, 16, 16, 4}, {1, 16, 16, 1}, {1, 16, 16, 2}}), HasSubstr("stride 4"));
+  EXPECT_THAT(error({{1, 8, 8, 4}, {1, 8, 8, 1}, {1, 8, 8, 2}, {1, 4, 4, 4}, {1, 4, 4, 1}, {1, 4, 4, 3}}),
+              HasSubstr("differ in their number of classes"));
+}
+
 TEST(Yolov8, ReadsBothLayoutsInPixelsAndFractions) {
   const std::size_t cells = 20, fields = 6;
   for (const bool fields_first : {true, false}) {

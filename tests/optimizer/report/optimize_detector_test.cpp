@@ -13,11 +13,19 @@
 #include <utility>
 #include <vector>
 
+#include "accel/accelerator.h"
+#include "accel/preprocess/preprocess.h"
+#include "agent/vision/decoder.h"
+#include "agent/vision/model_card.h"
+#include "base/storage.h"
+#include "optimizer/data/dataset.h"
 #include "optimizer/data/labels.h"
 #include "optimizer/emit/onnx_writer.h"
 #include "optimizer/import/import_model.h"
 #include "optimizer/ir/assembler.h"
 #include "optimizer/report/optimize.h"
+#include "ota/package/container.h"
+#include "ota/package/manifest.h"
 
 namespace wayside::optimizer {
 namespace {
@@ -132,6 +140,60 @@ TEST_F(OptimizeDetector, BoxesAndScoresHaveScalesOfTheirOwn) {
   ASSERT_TRUE(written) << written.error().message;
   EXPECT_EQ(written->outputs.size(), 9U) << "box, objectness and classes of three levels";
   EXPECT_EQ(report->tail_ops, 7U) << "they are joined in float";
+}
+
+/// File and card as written, in the agent's preprocessing and decoder.
+TEST_F(OptimizeDetector, TheAgentFindsWhatTheReportSays) {
+  options.package.name = "squares";
+  options.package.role = "detector";
+  options.package.labels = {"blue", "red"};
+  options.package.out = folder / "squares.wmp";
+  const auto report = optimize(options, go_on);
+  ASSERT_TRUE(report) << report.error().message;
+  auto storage = base::DiskStorage::open(folder);
+  const auto head = ota::read_head(*storage, "squares.wmp");
+  ASSERT_TRUE(head) << head.error().message;
+  const auto manifest = ota::Manifest::parse(head->manifest);
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  EXPECT_EQ(manifest->postprocess.decoder, "yolox");
+  EXPECT_EQ(manifest->postprocess.score_permille, 400U);
+  EXPECT_TRUE(manifest->card.has_value());
+
+  const auto file = options.out / report->variants[0].file;
+  const auto engine = accel::make_cpu_accelerator();
+  const auto session = engine->load(file, {});
+  ASSERT_TRUE(session) << session.error().message;
+  const auto card = agent::load_model_card(fs::path(file).replace_extension(".yaml"), /*other_files=*/false);
+  ASSERT_TRUE(card) << card.error().message;
+  EXPECT_EQ(card->labels, options.package.labels);
+  const auto spec = agent::preprocess_spec(*card, **session);
+  ASSERT_TRUE(spec) << spec.error().message;
+  auto preprocessor = accel::Preprocessor::create(*spec);
+  ASSERT_TRUE(preprocessor) << preprocessor.error().message;
+  const auto decoder = agent::make_decoder(*card, **session);
+  ASSERT_TRUE(decoder) << decoder.error().message;
+  const auto set = load_folder({.folder = folder / "pictures", .limit = 20});
+  ASSERT_TRUE(set) << set.error().message;
+  for (const auto& sample : set->samples) {
+    const auto& picture = sample.picture;
+    const auto width = static_cast<std::uint32_t>(picture.width_px),
+               height = static_cast<std::uint32_t>(picture.height_px);
+    base::ImageView view{.format = base::PixelFormat::rgb24, .width_px = width, .height_px = height};
+    view.planes[0] = {.data = picture.rgb.data(), .stride_bytes = 3 * width, .size_bytes = picture.rgb.size()};
+    const auto mapping = preprocessor->run(view, {}, (*session)->input(0));
+    ASSERT_TRUE(mapping) << mapping.error().message;
+    ASSERT_TRUE((*session)->run());
+    const auto found = (*decoder)->decode(**session, *mapping);
+    ASSERT_EQ(found.size(), 1U) << sample.name;
+    const auto& box = sample.boxes[0];
+    EXPECT_EQ(found[0].class_id, box.class_id);
+    EXPECT_NEAR(found[0].x0, box.x0, 1);
+    EXPECT_NEAR(found[0].y1, box.y1, 1);
+  }
+  options.package.labels = {"one"};
+  const auto refused = optimize(options, go_on);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.contains("1 names, the network 2 classes")) << refused.error().message;
 }
 
 TEST_F(OptimizeDetector, CountsTheClassesThatAreAskedFor) {

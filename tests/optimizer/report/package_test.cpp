@@ -64,7 +64,7 @@ class Package : public testing::Test {
 };
 
 TEST_F(Package, SaysWhatWasMeasuredAndWhatIsAllowed) {
-  const auto done = write_package(options, report, *parse_budget("latency<20ms"), folder, samples);
+  const auto done = write_package(options, report, *parse_budget("latency<20ms"), folder, samples, nullptr);
   ASSERT_TRUE(done) << done.error().message;
   const auto head = read();
   ASSERT_TRUE(head) << head.error().message;
@@ -83,7 +83,7 @@ TEST_F(Package, SaysWhatWasMeasuredAndWhatIsAllowed) {
 }
 
 TEST_F(Package, GoldenOutputsAreWhatTheEngineAnswers) {
-  ASSERT_TRUE(write_package(options, report, {}, folder, samples));
+  ASSERT_TRUE(write_package(options, report, {}, folder, samples, nullptr));
   const auto head = read();
   ASSERT_TRUE(head);
   const auto manifest = ota::Manifest::parse(head->manifest);
@@ -114,7 +114,7 @@ TEST_F(Package, IsSignedByTheGivenKey) {
   ASSERT_TRUE(key);
   std::ofstream(folder / "pack.key.pem") << *key->pem();
   options.key = folder / "pack.key.pem";
-  ASSERT_TRUE(write_package(options, report, {}, folder, samples));
+  ASSERT_TRUE(write_package(options, report, {}, folder, samples, nullptr));
   const auto head = read();
   ASSERT_TRUE(head);
   const auto signatures = ota::parse_signatures(head->signatures);
@@ -123,18 +123,18 @@ TEST_F(Package, IsSignedByTheGivenKey) {
   const std::map<ota::Digest, ota::PublicKey> keys{{known.id(), known}};
   EXPECT_TRUE(ota::verify_document(ota::kManifestType, head->manifest, *signatures, keys, {.keys = keys}));
   std::ofstream(folder / "pack.key.pem") << "no key";
-  const auto refused = write_package(options, report, {}, folder, samples);
+  const auto refused = write_package(options, report, {}, folder, samples, nullptr);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("pack.key.pem"), std::string::npos) << refused.error().message;
 }
 
 TEST_F(Package, RefusesWhatNoDeviceWouldTake) {
   options.version = "latest";
-  const auto version = write_package(options, report, {}, folder, samples);
+  const auto version = write_package(options, report, {}, folder, samples, nullptr);
   ASSERT_FALSE(version);
   EXPECT_NE(version.error().message.find("version"), std::string::npos) << version.error().message;
   report.chosen = -1;
-  EXPECT_EQ(write_package(options, report, {}, folder, samples).error().code, base::Code::bad_state);
+  EXPECT_EQ(write_package(options, report, {}, folder, samples, nullptr).error().code, base::Code::bad_state);
 }
 
 }  // namespace
