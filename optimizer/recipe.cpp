@@ -174,7 +174,13 @@ Result<void> read_sections(Fields& top, const Source& source, Recipe& recipe) {
   if (const auto* node = top.child("calibrate")) {
     Fields fields(*node, source.file, "calibrate");
     read_count(fields, "pictures", recipe.calibration_pictures, 1);
-    fields.read("clip", recipe.calibration_clip, {0, 0.4});
+    constexpr RangeMethod kMethods[] = {RangeMethod::min_max, RangeMethod::average, RangeMethod::percentile,
+                                        RangeMethod::kl, RangeMethod::mse};
+    std::vector<std::string_view> names;
+    for (const auto method : kMethods) names.push_back(to_string(method));
+    std::size_t method = 1;
+    fields.read_choice("method", method, names);
+    recipe.calibration_method = kMethods[method];
     WAYSIDE_CHECK(fields.finish());
   }
   return top.finish();

@@ -11,6 +11,7 @@
 #include "optimizer/data/dataset.h"
 #include "optimizer/detector/network.h"
 #include "optimizer/detector/train_options.h"
+#include "optimizer/quantize/calibration.h"
 
 namespace wayside::optimizer {
 
@@ -31,7 +32,7 @@ struct Recipe {
   std::vector<FolderSpec> training;
   std::vector<FolderSpec> calibration;
   std::size_t calibration_pictures = 256;
-  double calibration_clip = 0;  ///< see RangeCollector
+  RangeMethod calibration_method = RangeMethod::average;
   std::vector<EvaluationSpec> evaluation;
 };
 

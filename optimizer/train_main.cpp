@@ -117,16 +117,18 @@ Result<void> run_eval(const Recipe& recipe, const Arguments& arguments) {
   return measure_all(*engine, recipe, "int8");
 }
 
-/// Trains on with simulated INT8, the scales fixed; the network gets the new weights.
-Result<void> fine_tune(const Recipe& recipe, const Arguments& arguments, const std::vector<TensorQuantization>& scales,
-                       Network& network) {
+/// Trains on with labels and the roundings of the compiled network, whose scales stay.
+Result<void> fine_tune(const Recipe& recipe, const Arguments& arguments, const Network& network, Quantized& compiled) {
   WAYSIDE_TRY(const auto folders, load_all(recipe.training));
-  ir::TorchModel model(network.graph), average(network.graph);
+  Network student = trainable(network, compiled);
+  Scheme scheme = compiled.scheme;
+  scheme.weights.clear();  // of other operators; all are int8
+  ir::TorchModel model(student.graph), average(student.graph);
   for (auto* each : {&model, &average}) {
-    each->read_weights(network.graph);
-    each->fake_quantize({.activations = scales, .weights = {}});
+    each->read_weights(student.graph);
+    each->fake_quantize(scheme);
   }
-  WAYSIDE_CHECK(train({.network = &network,
+  WAYSIDE_CHECK(train({.network = &student,
                        .model = &model,
                        .average = &average,
                        .folders = folders,
@@ -134,8 +136,8 @@ Result<void> fine_tune(const Recipe& recipe, const Arguments& arguments, const s
                        .stop = &stop_requested,
                        .report = report},
                       recipe.fine_tune));
-  average.write_weights(network.graph);
-  return {};
+  average.write_weights(student.graph);
+  return take_weights(student, compiled);
 }
 
 Result<void> run_export(const Recipe& recipe, const Arguments& arguments) {
@@ -143,11 +145,10 @@ Result<void> run_export(const Recipe& recipe, const Arguments& arguments) {
   if (!arguments.skip_float) WAYSIDE_CHECK(measure_all(*make_float_predictor(trained), recipe, "float"));
   Network network = deployable(trained);
   WAYSIDE_TRY(const auto folders, load_all(recipe.calibration));
-  const CalibrateOptions options{.pictures = recipe.calibration_pictures, .clip = recipe.calibration_clip};
-  WAYSIDE_TRY(const auto scales, calibrate(network, folders, options));
-  if (recipe.fine_tune.steps > 0) WAYSIDE_CHECK(fine_tune(recipe, arguments, scales, network));
-  WAYSIDE_TRY(const auto quantized, quantize_detector(network, scales));
-  WAYSIDE_TRY(const auto bytes, write_tflite(quantized, recipe.name + " " + recipe.version));
+  const auto samples = calibration_samples(network, folders, recipe.calibration_pictures);
+  WAYSIDE_TRY(auto compiled, compile_detector(network, samples, {.method = recipe.calibration_method}));
+  if (recipe.fine_tune.steps > 0) WAYSIDE_CHECK(fine_tune(recipe, arguments, network, compiled));
+  WAYSIDE_TRY(const auto bytes, write_tflite(compiled.integer, recipe.name + " " + recipe.version));
   const auto out = arguments.out.empty() ? arguments.work / (recipe.name + ".tflite") : arguments.out;
   WAYSIDE_CHECK(save_file(out, bytes));
   std::println("wrote {} ({} bytes)", out.string(), bytes.size());

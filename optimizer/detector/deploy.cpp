@@ -49,43 +49,44 @@ Network deployable(const Network& trained) {
   return network;
 }
 
-base::Result<std::vector<TensorQuantization>> calibrate(const Network& network, std::span<const Folder> folders,
-                                                        const CalibrateOptions& options) {
-  const auto chosen = spread(folders, options.pictures);
-  if (chosen.size() < kMinCalibrationPictures) {
-    return base::fail(base::Code::invalid_argument, std::format("calibration: {} pictures, at least {} are needed",
-                                                                chosen.size(), kMinCalibrationPictures));
-  }
-  const torch::NoGradGuard no_grad;
-  ir::TorchModel model(network.graph);
-  model.read_weights(network.graph);
-  model.eval();
-  RangeCollector collector(network.graph.tensors.size(), options.clip);
-  model.observe([&](ir::TensorId id, const torch::Tensor& value) {
-    const auto dense = value.permute({0, 2, 3, 1}).contiguous();
-    collector.add(id, {dense.data_ptr<float>(), static_cast<std::size_t>(dense.numel())});
-  });
+std::vector<ir::Values> calibration_samples(const Network& network, std::span<const Folder> folders,
+                                            std::size_t count) {
   const auto& shape = network.graph.tensors[network.graph.inputs[0]].shape;
-  constexpr std::size_t kBatch = 16;
-  for (std::size_t first = 0; first < chosen.size(); first += kBatch) {
-    std::vector<torch::Tensor> pictures;
-    for (std::size_t i = first; i < std::min(first + kBatch, chosen.size()); ++i) {
-      Sample fitted = letterbox(*chosen[i], shape[2], shape[1]);
-      pictures.push_back(torch::from_blob(fitted.picture.rgb.data(), {1, shape[1], shape[2], 3}, torch::kByte).clone());
-    }
-    model.forward(torch::cat(pictures).to(torch::kFloat).mul_(1.0 / 255.0).permute({0, 3, 1, 2}));
+  std::vector<ir::Values> samples;
+  for (const Sample* one : spread(folders, count)) {
+    const Sample fitted = letterbox(*one, shape[2], shape[1]);
+    ir::Values& values = samples.emplace_back(fitted.picture.rgb.begin(), fitted.picture.rgb.end());
+    for (float& value : values) value *= kPictureQuantization.scale;
   }
-  return choose_scales(network.graph, collector.ranges(), kPictureQuantization);
+  return samples;
 }
 
-base::Result<QuantizedGraph> quantize_detector(const Network& network, const std::vector<TensorQuantization>& scales) {
+base::Result<Quantized> compile_detector(const Network& network, const std::vector<ir::Values>& samples,
+                                         const PtqOptions& chain) {
   ir::Graph graph = network.graph;
-  std::vector<TensorQuantization> all = scales;
+  for (const auto& level : network.levels) ir::append_logistic(graph, graph.outputs[level.scores_output]);
+  return quantize_after_training(std::move(graph), samples, kPictureQuantization, chain, {});
+}
+
+Network trainable(const Network& network, const Quantized& compiled) {
+  Network out = network;
+  out.graph = compiled.graph;
   for (const auto& level : network.levels) {
-    ir::append_logistic(graph, graph.outputs[level.scores_output]);
-    all.push_back({1.0F / 256.0F, -128});
+    ir::TensorId& scores = out.graph.outputs[level.scores_output];
+    scores = producer(out.graph, scores).inputs[0];
   }
-  return quantize(graph, all);
+  std::erase_if(out.graph.ops, [](const ir::Op& op) { return op.kind == ir::OpKind::logistic; });
+  return out;
+}
+
+base::Result<void> take_weights(const Network& trained, Quantized& compiled) {
+  for (const ir::Op& op : trained.graph.ops) {
+    ir::Op& mine = producer(compiled.graph, op.output);
+    mine.weight = op.weight;
+    mine.bias = op.bias;
+  }
+  WAYSIDE_TRY(compiled.integer, quantize(compiled.graph, compiled.scheme.activations, compiled.scheme.weights));
+  return {};
 }
 
 }  // namespace wayside::optimizer

@@ -10,8 +10,8 @@
 #include "optimizer/data/dataset.h"
 #include "optimizer/detector/network.h"
 #include "optimizer/detector/trainer.h"
-#include "optimizer/ir/torch_model.h"
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/ir/interpreter.h"
+#include "optimizer/quantize/ptq.h"
 
 namespace wayside::optimizer {
 
@@ -25,17 +25,17 @@ void set_initial_biases(Network& network);
 /// Folds batch norm and lets box distances end at 0 as the decoder does (relu). Scores stay logits.
 Network deployable(const Network& trained);
 
-struct CalibrateOptions {
-  std::size_t pictures = 256;
-  double clip = 0;
-};
+/// At most `count` pictures, spread evenly over the folders, as the network takes them.
+std::vector<ir::Values> calibration_samples(const Network& network, std::span<const Folder> folders, std::size_t count);
 
-/// Runs pictures (spread evenly over the folders) through a deployable network and chooses the scales.
-/// Errors: invalid_argument when there are fewer than kMinCalibrationPictures.
-base::Result<std::vector<TensorQuantization>> calibrate(const Network& network, std::span<const Folder> folders,
-                                                        const CalibrateOptions& options);
+/// A deployable network through the chain that every model takes (quantize_after_training()), with a logistic behind
+/// each score output. Errors: invalid_argument when there are fewer than kMinCalibrationPictures.
+base::Result<Quantized> compile_detector(const Network& network, const std::vector<ir::Values>& samples,
+                                         const PtqOptions& chain);
 
-/// A logistic is put behind each score output, then weights and activations are rounded.
-base::Result<QuantizedGraph> quantize_detector(const Network& network, const std::vector<TensorQuantization>& scales);
+/// The compiled network without its logistics: what is trained on with its roundings.
+Network trainable(const Network& network, const Quantized& compiled);
+/// Its weights come back, rounded as the scheme says.
+base::Result<void> take_weights(const Network& trained, Quantized& compiled);
 
 }  // namespace wayside::optimizer

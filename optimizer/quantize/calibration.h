@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 
 namespace wayside::optimizer {
 

@@ -18,19 +18,6 @@ namespace {
 using ir::Op;
 using ir::OpKind;
 
-TensorQuantization from_range(Range range) {
-  const float low = std::min(range.low, 0.0F), high = std::max(range.high, 0.0F);
-  const float scale = std::max((high - low) / 255.0F, kLeastScale);
-  return {scale, static_cast<int>(std::lround(std::clamp(-128.0F - low / scale, -128.0F, 127.0F)))};
-}
-
-Range bounded(const Op& op, Range range) {
-  if (op.activation != ir::Activation::none || op.kind == OpKind::relu) range.low = 0;
-  if (op.activation == ir::Activation::relu6) range.high = std::min(range.high, 6.0F);
-  if (op.kind == OpKind::clip) range = {std::max(range.low, op.alpha), std::min(range.high, op.beta)};
-  return range;
-}
-
 /// Mean of each channel of the inputs of layers, for bias correction.
 class ChannelMeans {
  public:
@@ -119,44 +106,6 @@ std::vector<Range> ranges_of(const ir::Graph& graph, const std::vector<TensorSta
 void equalize(ir::Graph& graph, const std::vector<ir::Values>& samples) {
   equalize_swish(graph, samples);
   equalize_layers(graph, samples);
-}
-
-bool keeps_scale(OpKind kind) {
-  switch (kind) {
-    case OpKind::max_pool:
-    case OpKind::average_pool:
-    case OpKind::resize_nearest:
-    case OpKind::resize_bilinear:
-    case OpKind::reshape:
-    case OpKind::transpose:
-    case OpKind::slice:
-    case OpKind::pad: return true;
-    default: return false;
-  }
-}
-
-std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
-                                           const TensorQuantization& input) {
-  std::vector<TensorQuantization> scales(graph.tensors.size());
-  for (std::size_t id = 0; id < graph.tensors.size(); ++id) {
-    const auto& constant = graph.tensors[id].constant;
-    if (constant.empty()) continue;
-    const auto [low, high] = std::ranges::minmax(constant);
-    scales[id] = from_range({low, high});
-  }
-  for (const auto id : graph.inputs) scales[id] = input.scale > 0 ? input : from_range(ranges[id]);
-  for (const Op& op : graph.ops) {
-    TensorQuantization& out = scales[op.output];
-    if (keeps_scale(op.kind))
-      out = scales[op.inputs[0]];
-    else if (op.kind == OpKind::logistic || op.kind == OpKind::softmax)
-      out = {1.0F / 256.0F, -128};
-    else if (op.kind == OpKind::tanh)
-      out = {1.0F / 128.0F, 0};
-    else
-      out = from_range(bounded(op, ranges[op.output]));
-  }
-  return scales;
 }
 
 std::vector<double> noise_by_tensor(const ir::Graph& graph, const Scheme& scheme,

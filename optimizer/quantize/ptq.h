@@ -26,15 +26,6 @@ struct PtqOptions {
 /// equalize_swish() and equalize_layers(): the same network in float.
 void equalize(ir::Graph& graph, const std::vector<ir::Values>& samples);
 
-/// Operators that only move, choose or average elements: their output has their input's scale.
-[[nodiscard]] bool keeps_scale(ir::OpKind kind);
-
-/// One scale for each tensor of a graph. `input`: the graph inputs' fixed quantisation, scale 0: from `ranges`.
-/// keeps_scale() operators hand on their input's; logistic and softmax give 1/256, tanh
-/// 1/128, as TFLite prescribes; zero is always representable.
-[[nodiscard]] std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
-                                                         const TensorQuantization& input);
-
 /// Signal to quantisation noise of each tensor in dB: float against simulated INT8, over some samples.
 [[nodiscard]] std::vector<double> noise_by_tensor(const ir::Graph& graph, const Scheme& scheme,
                                                   const std::vector<ir::Values>& samples);

@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 #include "optimizer/tflite/model_parts.h"
 
 namespace wayside::optimizer {

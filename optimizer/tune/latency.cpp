@@ -12,7 +12,7 @@
 
 #include "accel/accelerator.h"
 #include "optimizer/passes/passes.h"
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 #include "optimizer/run_times.h"
 #include "optimizer/tflite/writer.h"
 
@@ -42,16 +42,10 @@ class TemporaryFile {
   std::filesystem::path path_;
 };
 
-/// Every tensor 0..1, so that operators that hand on their input's scale find it in their output; but what TFLite
-/// prescribes for softmax and tanh.
 base::Result<QuantizedGraph> with_made_up_ranges(ir::Graph graph) {
   WAYSIDE_CHECK(passes::to_tflite_forms(graph));
-  std::vector<Range> ranges(graph.tensors.size(), {.low = 0, .high = 1});
-  for (const ir::Op& op : graph.ops) {
-    if (op.kind == ir::OpKind::softmax) ranges[op.output] = {.low = 0, .high = 255.0F / 256};
-    if (op.kind == ir::OpKind::tanh) ranges[op.output] = {.low = -1, .high = 127.0F / 128};
-  }
-  return quantize(graph, choose_scales(graph, ranges, {.scale = 1.0F / 255, .zero_point = -128}));
+  const std::vector<Range> ranges(graph.tensors.size(), {.low = 0, .high = 1});
+  return quantize(graph, scales_for(graph, ranges, {.scale = 1.0F / 255, .zero_point = -128}));
 }
 
 }  // namespace

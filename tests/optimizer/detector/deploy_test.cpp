@@ -53,11 +53,10 @@ Network random_network() {
 TEST(Deploy, EngineAgreesWithTheFloatNetwork) {
   const Network network = deployable(random_network());
   const std::vector<Folder> folders{squares(120)};
-  const auto scales = calibrate(network, folders, {.pictures = 120});
-  ASSERT_TRUE(scales) << scales.error().message;
-  const auto quantized = quantize_detector(network, *scales);
-  ASSERT_TRUE(quantized) << quantized.error().message;
-  const auto bytes = write_tflite(*quantized, "tiny");
+  auto compiled =
+      compile_detector(network, calibration_samples(network, folders, 120), {.method = RangeMethod::average});
+  ASSERT_TRUE(compiled) << compiled.error().message;
+  const auto bytes = write_tflite(compiled->integer, "tiny");
   const auto path = own_path("deploy_test.tflite");
   ASSERT_TRUE(bytes && save_file(path, *bytes));
   const auto engine = make_engine_predictor(path, network);
@@ -81,7 +80,61 @@ TEST(Deploy, EngineAgreesWithTheFloatNetwork) {
 
 TEST(Calibrate, RefusesAHandfulOfPictures) {
   const std::vector<Folder> folders{squares(10)};
-  EXPECT_FALSE(calibrate(deployable(random_network()), folders, {}));
+  const Network network = deployable(random_network());
+  EXPECT_FALSE(compile_detector(network, calibration_samples(network, folders, 256), {}));
+}
+
+/// As `wayside-train export` does with a recipe that has fine_tune: labels teach the rounded network.
+TEST(FineTune, TrainsWithTheRoundingsOfTheCompiledNetwork) {
+  const Network network = deployable(random_network());
+  const std::vector<Folder> folders{squares(120)};
+  auto compiled =
+      compile_detector(network, calibration_samples(network, folders, 120), {.method = RangeMethod::average});
+  ASSERT_TRUE(compiled) << compiled.error().message;
+  Network student = trainable(network, *compiled);
+  ASSERT_EQ(student.graph.ops.size() + 3, compiled->graph.ops.size()) << "without three logistics";
+  const auto scales = compiled->integer.tensors;
+  ir::TorchModel model(student.graph), average(student.graph);
+  Scheme scheme = compiled->scheme;
+  scheme.weights.clear();
+  for (auto* each : {&model, &average}) {
+    each->read_weights(student.graph);
+    each->fake_quantize(scheme);
+  }
+  std::vector<double> losses;
+  const auto folder = own_path("fine_tune_test");
+  std::filesystem::create_directories(folder);
+  const auto done = train({.network = &student,
+                           .model = &model,
+                           .average = &average,
+                           .folders = folders,
+                           .checkpoint = folder / "fine_tune.pt",
+                           .stop = nullptr,
+                           .report = [&](const Progress& now) { losses.push_back(now.score_loss + now.box_loss); }},
+                          {.steps = 400,
+                           .batch_size = 8,
+                           .learning_rate = 5e-3,
+                           .warmup_steps = 5,
+                           .ema_decay = 0.9,
+                           .bf16 = false,
+                           .workers = 2,
+                           .report_every = 10});
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(done) << done.error().message;
+  ASSERT_GE(losses.size(), 2U);
+  EXPECT_LT(losses.back(), 0.9 * losses.front()) << "as far as the scales of a network of random weights let it";
+  average.write_weights(student.graph);
+  const auto before = compiled->integer.weights[0].weight;
+  ASSERT_TRUE(take_weights(student, *compiled));
+  EXPECT_NE(compiled->integer.weights[0].weight, before);
+  for (std::size_t i = 0; i < scales.size(); ++i) EXPECT_EQ(compiled->integer.tensors[i].scale, scales[i].scale) << i;
+  const auto bytes = write_tflite(compiled->integer, "tuned");
+  const auto path = own_path("fine_tune_test.tflite");
+  ASSERT_TRUE(bytes && save_file(path, *bytes));
+  const auto engine = make_engine_predictor(path, network);
+  std::filesystem::remove(path);
+  ASSERT_TRUE(engine) << engine.error().message;
+  EXPECT_TRUE((*engine)->run(folders[0].samples[0].picture));
 }
 
 TEST(Train, StoppedAndResumedGivesTheSameWeights) {

@@ -16,7 +16,7 @@
 #include "optimizer/emit/onnx_writer.h"
 #include "optimizer/emit/vendor_step.h"
 #include "optimizer/import/onnx_import.h"
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 #include "tests/optimizer/small_graph.h"
 
 namespace wayside::optimizer::emit {

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "optimizer/ir/assembler.h"
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 
 namespace wayside::optimizer {
 namespace {

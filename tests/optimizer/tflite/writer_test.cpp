@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "accel/accelerator.h"
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 #include "tests/optimizer/own_path.h"
 #include "tests/optimizer/small_graph.h"
 
@@ -25,7 +25,7 @@ std::vector<std::uint8_t> written() {
   ir::Graph graph = small_graph(3);
   ir::append_logistic(graph, graph.outputs[1]);
   const std::vector<Range> ranges(graph.tensors.size(), Range{-4, 4});
-  const auto quantized = quantize(graph, choose_scales(graph, ranges, {1.0F / 255, -128}));
+  const auto quantized = quantize(graph, scales_for(graph, ranges, {1.0F / 255, -128}));
   EXPECT_TRUE(quantized);
   const auto bytes = write_tflite(*quantized, "small");
   EXPECT_TRUE(bytes);

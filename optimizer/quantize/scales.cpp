@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calibration by clipped, averaged ranges; rounding of weights and biases.
-#include "optimizer/quantize/minmax.h"
+// Ranges to scales; rounding of weights and biases.
+#include "optimizer/quantize/scales.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,24 +10,26 @@
 namespace wayside::optimizer {
 namespace {
 
+using ir::Op;
+using ir::OpKind;
+
 TensorQuantization from_range(Range range) {
   const float low = std::min(range.low, 0.0F), high = std::max(range.high, 0.0F);
   const float scale = std::max((high - low) / 255.0F, kLeastScale);
-  const float zero = -128.0F - low / scale;
-  return {scale, static_cast<int>(std::lround(std::clamp(zero, -128.0F, 127.0F)))};
+  return {scale, static_cast<int>(std::lround(std::clamp(-128.0F - low / scale, -128.0F, 127.0F)))};
 }
 
-Range bounded(Range range, ir::Activation activation) {
-  if (activation == ir::Activation::none) return range;
-  range.low = 0;
-  if (activation == ir::Activation::relu6) range.high = std::min(range.high, 6.0F);
+Range bounded(const Op& op, Range range) {
+  if (op.activation != ir::Activation::none || op.kind == OpKind::relu) range.low = 0;
+  if (op.activation == ir::Activation::relu6) range.high = std::min(range.high, 6.0F);
+  if (op.kind == OpKind::clip) range = {std::max(range.low, op.alpha), std::min(range.high, op.beta)};
   return range;
 }
 
-QuantizedWeights round_weights(const ir::Op& op, float input_scale, WeightFormat format) {
+QuantizedWeights round_weights(const Op& op, float input_scale, WeightFormat format) {
   const std::size_t channels = op.bias.size(), per_channel = op.weight.size() / channels;
   const auto index = [&](std::size_t o, std::size_t i) {
-    return op.kind == ir::OpKind::depthwise_conv ? i * channels + o : o * per_channel + i;
+    return op.kind == OpKind::depthwise_conv ? i * channels + o : o * per_channel + i;
   };
   QuantizedWeights out{.format = format, .weight = std::vector<std::int8_t>(op.weight.size()), .scale = {}, .bias = {}};
   const auto level = static_cast<float>(most_level(format));
@@ -53,45 +55,40 @@ QuantizedWeights round_weights(const ir::Op& op, float input_scale, WeightFormat
 
 }  // namespace
 
-void RangeCollector::add(std::size_t tensor, std::span<const float> values) {
-  if (values.empty()) return;
-  Range range;
-  const auto cut = static_cast<std::ptrdiff_t>(clip_ * static_cast<double>(values.size()));
-  if (cut == 0) {
-    const auto [low, high] = std::ranges::minmax(values);
-    range = {low, high};
-  } else {
-    sorted_.assign(values.begin(), values.end());
-    std::ranges::nth_element(sorted_, sorted_.begin() + cut);
-    range.low = sorted_[static_cast<std::size_t>(cut)];
-    std::ranges::nth_element(sorted_, sorted_.end() - 1 - cut);
-    range.high = *(sorted_.end() - 1 - cut);
+bool keeps_scale(OpKind kind) {
+  switch (kind) {
+    case OpKind::max_pool:
+    case OpKind::average_pool:
+    case OpKind::resize_nearest:
+    case OpKind::resize_bilinear:
+    case OpKind::reshape:
+    case OpKind::transpose:
+    case OpKind::slice:
+    case OpKind::pad: return true;
+    default: return false;
   }
-  sums_[tensor].low += range.low;
-  sums_[tensor].high += range.high;
-  ++counts_[tensor];
 }
 
-std::vector<Range> RangeCollector::ranges() const {
-  std::vector<Range> out = sums_;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto count = static_cast<float>(std::max<std::size_t>(counts_[i], 1));
-    out[i].low /= count;
-    out[i].high /= count;
-  }
-  return out;
-}
-
-std::vector<TensorQuantization> choose_scales(const ir::Graph& graph, std::span<const Range> ranges,
-                                              const TensorQuantization& input) {
+std::vector<TensorQuantization> scales_for(const ir::Graph& graph, const std::vector<Range>& ranges,
+                                           const TensorQuantization& input) {
   std::vector<TensorQuantization> scales(graph.tensors.size());
-  for (const auto id : graph.inputs) scales[id] = input;
-  for (const auto& op : graph.ops) {
-    switch (op.kind) {
-      case ir::OpKind::resize_nearest: scales[op.output] = scales[op.inputs[0]]; break;
-      case ir::OpKind::logistic: scales[op.output] = {1.0F / 256.0F, -128}; break;
-      default: scales[op.output] = from_range(bounded(ranges[op.output], op.activation)); break;
-    }
+  for (std::size_t id = 0; id < graph.tensors.size(); ++id) {
+    const auto& constant = graph.tensors[id].constant;
+    if (constant.empty()) continue;
+    const auto [low, high] = std::ranges::minmax(constant);
+    scales[id] = from_range({low, high});
+  }
+  for (const auto id : graph.inputs) scales[id] = input.scale > 0 ? input : from_range(ranges[id]);
+  for (const Op& op : graph.ops) {
+    TensorQuantization& out = scales[op.output];
+    if (keeps_scale(op.kind))
+      out = scales[op.inputs[0]];
+    else if (op.kind == OpKind::logistic || op.kind == OpKind::softmax)
+      out = {1.0F / 256.0F, -128};
+    else if (op.kind == OpKind::tanh)
+      out = {1.0F / 128.0F, 0};
+    else
+      out = from_range(bounded(op, ranges[op.output]));
   }
   return scales;
 }
@@ -105,7 +102,7 @@ base::Result<QuantizedGraph> quantize(const ir::Graph& graph, const std::vector<
   }
   QuantizedGraph out{.graph = graph, .tensors = scales, .weights = {}};
   for (std::size_t i = 0; i < graph.ops.size(); ++i) {
-    const ir::Op& op = graph.ops[i];
+    const Op& op = graph.ops[i];
     const bool conv = ir::has_weights(op.kind);
     const WeightFormat format = formats.empty() ? WeightFormat::int8 : formats[i];
     if (conv && format != WeightFormat::int8 && format != WeightFormat::int4) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ranges, scales and rounding.
-#include "optimizer/quantize/minmax.h"
+#include "optimizer/quantize/scales.h"
 
 #include <gtest/gtest.h>
 
@@ -12,25 +12,11 @@
 namespace wayside::optimizer {
 namespace {
 
-TEST(RangeCollector, AveragesBatchesAndClipsOutliers) {
-  RangeCollector plain(1, 0), clipped(1, 0.01);
-  std::vector<float> values(1000);
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) / 999.0F;
-  values[500] = 1000;  // an outlier
-  plain.add(0, values);
-  plain.add(0, std::vector<float>{-1, 0});
-  clipped.add(0, values);
-  EXPECT_FLOAT_EQ(plain.ranges()[0].low, -0.5F);
-  EXPECT_FLOAT_EQ(plain.ranges()[0].high, 500);
-  EXPECT_NEAR(clipped.ranges()[0].high, 0.99, 0.01);
-  EXPECT_NEAR(clipped.ranges()[0].low, 0.01, 0.01);
-}
-
-TEST(ChooseScales, KeepsZeroAndTheOperatorsRules) {
+TEST(Scales, KeepsZeroAndTheOperatorsRules) {
   ir::Graph graph = small_graph(1);
   ir::append_logistic(graph, graph.outputs[1]);
   std::vector<Range> ranges(graph.tensors.size(), Range{-3, 9});
-  const auto scales = choose_scales(graph, ranges, {1.0F / 255, -128});
+  const auto scales = scales_for(graph, ranges, {1.0F / 255, -128});
   for (const auto& op : graph.ops) {
     const auto& q = scales[op.output];
     EXPECT_GE(q.zero_point, -128);
