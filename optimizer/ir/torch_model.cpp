@@ -113,6 +113,14 @@ torch::Tensor TorchModel::run_weighted(std::size_t index, torch::Tensor x) {
 }
 
 std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>& inputs) {
+  auto values = begin(inputs);
+  run(0, graph_.ops.size(), values);
+  std::vector<torch::Tensor> outputs;
+  for (const TensorId id : graph_.outputs) outputs.push_back(values[id]);
+  return outputs;
+}
+
+std::vector<torch::Tensor> TorchModel::begin(const std::vector<torch::Tensor>& inputs) {
   std::vector<torch::Tensor> values(constants_.size());
   for (TensorId id = 0; id < values.size(); ++id) {
     if (constants_[id].defined()) values[id] = rounded(id, constants_[id]);
@@ -122,7 +130,11 @@ std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>&
     values[id] = rounding_ ? rounding_(id, inputs[i]) : rounded(id, inputs[i]);
     if (observer_) observer_(id, inputs[i]);
   }
-  for (std::size_t i = 0; i < graph_.ops.size(); ++i) {
+  return values;
+}
+
+void TorchModel::run(std::size_t first, std::size_t last, std::vector<torch::Tensor>& values) {
+  for (std::size_t i = first; i < last; ++i) {
     const Op& op = graph_.ops[i];
     torch::Tensor out;
     if (has_weights(op.kind)) {
@@ -135,9 +147,6 @@ std::vector<torch::Tensor> TorchModel::forward(const std::vector<torch::Tensor>&
     if (observer_) observer_(op.output, out);
     values[op.output] = rounding_ ? rounding_(op.output, out) : rounded(op.output, out);
   }
-  std::vector<torch::Tensor> outputs;
-  for (const TensorId id : graph_.outputs) outputs.push_back(values[id]);
-  return outputs;
 }
 
 std::shared_ptr<TorchModel> TorchModel::twin() const {

@@ -26,6 +26,11 @@ class TorchModel : public torch::nn::Module {
   /// The same for graphs of several inputs. Tensors of other ranks than 4 are as in the graph.
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs);
 
+  /// forward() in parts: one value for each tensor, of constants and inputs, then what the operators first..last-1 make
+  /// of them. Values that no later operator reads may be dropped between two parts.
+  std::vector<torch::Tensor> begin(const std::vector<torch::Tensor>& inputs);
+  void run(std::size_t first, std::size_t last, std::vector<torch::Tensor>& values);
+
   /// Copies parameters and running statistics from and to the graph's vectors; the graph must have this one's ops.
   void read_weights(const Graph& graph);
   void write_weights(Graph& graph) const;

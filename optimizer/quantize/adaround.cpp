@@ -80,6 +80,55 @@ class LayerWeights {
   std::unique_ptr<ir::TorchModel> model_;
 };
 
+/// Most that the kept tensors of one network take.
+constexpr std::size_t kKeptBytes = std::size_t{1} << 30;
+
+/// A network on its samples, run as far as a layer's input; goes on from there for the next layer where what the rest
+/// of the network reads fits in kKeptBytes (early tensors are large, but little work), else from where it last did.
+class Prefix {
+ public:
+  Prefix(const ir::Graph& graph, const Scheme& scheme, std::size_t samples) : model_(graph), kept_(samples) {
+    model_.eval();
+    model_.fake_quantize(scheme);
+    last_reader_.assign(graph.tensors.size(), 0);
+    for (std::size_t i = 0; i < graph.ops.size(); ++i) {
+      for (const ir::TensorId id : graph.ops[i].inputs) last_reader_[id] = i;
+    }
+  }
+  /// Before the samples of each layer; layers in order. `graph`: with weights as they are now.
+  void go_to(std::size_t layer, const ir::Graph& graph) {
+    model_.read_weights(graph);
+    first_ = next_;
+    layer_ = layer;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < layer; ++i) {
+      const ir::TensorId id = graph.ops[i].output;
+      if (last_reader_[id] >= layer) bytes += ir::element_count(graph.tensors[id].shape) * sizeof(float);
+    }
+    keeps_ = bytes * kept_.size() <= kKeptBytes;
+    if (keeps_) next_ = layer;
+  }
+  /// The layer's input of one sample. `x`: NCHW, what the sample is.
+  Tensor input(std::size_t sample, const Tensor& x) {
+    auto values = first_ == 0 ? model_.begin({x}) : kept_[sample];
+    model_.run(first_, layer_, values);
+    const auto input = values[model_.graph().ops[layer_].inputs[0]];
+    if (!keeps_) return input;
+    for (ir::TensorId id = 0; id < values.size(); ++id) {
+      if (last_reader_[id] < layer_) values[id] = Tensor();
+    }
+    kept_[sample] = std::move(values);
+    return input;
+  }
+
+ private:
+  ir::TorchModel model_;
+  std::vector<std::size_t> last_reader_;   ///< of each tensor, among the operators
+  std::vector<std::vector<Tensor>> kept_;  ///< for each sample the tensors that operators from next_ on read
+  std::size_t layer_ = 0, first_ = 0, next_ = 0;
+  bool keeps_ = false;
+};
+
 /// What one layer has to reconstruct.
 struct Problem {
   Tensor rows;      ///< inputs in the rounded network
@@ -97,15 +146,23 @@ class Rounder {
  public:
   Rounder(const ir::Graph& exact, ir::Graph& graph, const Scheme& scheme, const std::vector<ir::Values>& samples,
           const AdaRoundOptions& options)
-      : exact_(exact), graph_(graph), scheme_(scheme), samples_(samples), options_(options), random_(options.seed) {}
+      : exact_(exact),
+        graph_(graph),
+        scheme_(scheme),
+        samples_(samples),
+        options_(options),
+        random_(options.seed),
+        layers_(layers_to_round()),
+        count_(samples_for(layers_)),
+        float_prefix_(exact, {}, count_),
+        rounded_prefix_(graph, scheme, count_) {}
 
   Result<void> run(const std::function<bool(double)>& progress) {
-    const auto layers = layers_to_round();
-    for (std::size_t i = 0; i < layers.size(); ++i) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
       const auto report = [&](double done) {
-        return !progress || progress((static_cast<double>(i) + done) / static_cast<double>(layers.size()));
+        return !progress || progress((static_cast<double>(i) + done) / static_cast<double>(layers_.size()));
       };
-      if (!round_layer(layers[i], report)) return base::fail(Code::bad_state, "stopped");
+      if (!round_layer(layers_[i], report)) return base::fail(Code::bad_state, "stopped");
     }
     return {};
   }
@@ -123,41 +180,33 @@ class Rounder {
     return layers;
   }
 
+  /// The samples that all layers look at: more where a layer has few places.
+  [[nodiscard]] std::size_t samples_for(const std::vector<std::size_t>& layers) const {
+    constexpr std::size_t kLeastSamples = 64;
+    std::size_t count = kLeastSamples;
+    for (const std::size_t i : layers) count = std::max(count, kRows / places_of(graph_, graph_.ops[i]));
+    return std::min(samples_.size(), count);
+  }
+
   /// The layer's inputs in both networks at seeded places.
   Problem problem_of(std::size_t index, const LayerWeights& exact) {
     const Op& op = graph_.ops[index];
     const std::size_t places = places_of(graph_, op);
-    constexpr std::size_t kLeastSamples = 64;
-    const std::size_t count = std::min(samples_.size(), std::max(kLeastSamples, kRows / places));
-    const std::size_t each = std::clamp<std::size_t>(kRows / count, 1, places);
+    const std::size_t each = std::clamp<std::size_t>(kRows / count_, 1, places);
     const auto outputs = static_cast<std::int64_t>(op.bias.size());
-    Tensor now;
-    const auto watch = [&](ir::TensorId id, const Tensor& x) {
-      if (id == op.inputs[0]) now = x.detach().clone();
-    };
-    ir::TorchModel float_model(exact_), rounded_model(graph_);
-    float_model.read_weights(exact_);
-    rounded_model.read_weights(graph_);
-    rounded_model.fake_quantize(scheme_);
-    for (auto* model : {&float_model, &rounded_model}) {
-      model->eval();
-      model->observe(watch);
-    }
+    float_prefix_.go_to(index, exact_);
+    rounded_prefix_.go_to(index, graph_);
     const ir::Shape& shape = graph_.tensors[graph_.inputs[0]].shape;
     const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
     std::vector<Tensor> float_rows, rows;
-    for (std::size_t i = 0; i < count; ++i) {
-      auto values = samples_[i * samples_.size() / count];
+    for (std::size_t i = 0; i < count_; ++i) {
+      auto values = samples_[i * samples_.size() / count_];
       const auto x = ir::to_nchw(torch::from_blob(values.data(), sizes).clone());
       std::vector<std::int64_t> chosen(each);
       for (auto& place : chosen) place = static_cast<std::int64_t>(random_() % places);
       const auto at = torch::tensor(chosen);
-      float_model.forward(x);
-      float_rows.push_back(rows_of(op, now, at, outputs));
-      rounded_model.forward(x);
-      const auto& q = scheme_.activations[op.inputs[0]];
-      if (q.scale > 0) now = torch::fake_quantize_per_tensor_affine(now, q.scale, q.zero_point, -128, 127);
-      rows.push_back(rows_of(op, now, at, outputs));
+      float_rows.push_back(rows_of(op, float_prefix_.input(i, x), at, outputs));
+      rows.push_back(rows_of(op, rounded_prefix_.input(i, x), at, outputs));
     }
     Problem problem{.rows = torch::cat(rows),
                     .before = product(torch::cat(float_rows), exact.weight(), exact.bias()),
@@ -243,6 +292,9 @@ class Rounder {
   const std::vector<ir::Values>& samples_;
   const AdaRoundOptions& options_;
   std::mt19937_64 random_;
+  std::vector<std::size_t> layers_;
+  std::size_t count_;
+  Prefix float_prefix_, rounded_prefix_;
 };
 
 }  // namespace
