@@ -7,6 +7,7 @@
 #include <functional>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -74,6 +75,17 @@ Result<std::vector<Candidate>> build(const ir::Graph& graph, const SearchSpace& 
   return out;
 }
 
+/// By work, but the largest of each depth before the others: a shortened network does more work in the same time than a
+/// thinner one, and would crowd it out.
+void order_for_scoring(std::span<Candidate> fitting) {
+  std::ranges::stable_sort(fitting, std::greater{}, work);
+  std::set<std::size_t> depths;
+  auto next = fitting.begin();
+  for (auto one = next; one != fitting.end(); ++one) {
+    if (depths.insert(one->left_out).second) std::rotate(next++, one, one + 1);
+  }
+}
+
 /// The better half of what is left, round by round; the first `count` of the candidates take part.
 Result<void> halve(std::span<Candidate> finalists, const Search& search) {
   for (std::size_t round = 0; !finalists.empty(); ++round) {
@@ -104,7 +116,7 @@ Result<std::vector<Candidate>> search_architecture(const ir::Graph& graph, const
     return fail(Code::not_found, std::format("search: nothing takes at most {} us; the fastest takes {} us",
                                              search.limit.count() / 1000, fastest->latency.count() / 1000));
   }
-  std::ranges::stable_sort(std::span(candidates).first(fitting), std::greater{}, work);
+  order_for_scoring(std::span(candidates).first(fitting));
   WAYSIDE_CHECK(
       halve(std::span(candidates).first(std::min(fitting, std::max<std::size_t>(search.finalists, 1))), search));
   return candidates;

@@ -49,8 +49,9 @@ struct Search {
   std::function<base::Result<double>(const ir::Graph&)> damage;
 };
 
-/// Builds every combination and measures it. Of those within the limit the largest `finalists` by work are scored, and
-/// the better half of them again until one is left (successive halving: Jamieson and Talwalkar, arXiv 1502.07943).
+/// Builds every combination and measures it. Of those within the limit `finalists` are scored, the largest by work of
+/// each depth and then the largest of all, and the better half of them again until one is left (successive halving:
+/// Jamieson and Talwalkar, arXiv 1502.07943).
 /// Returns all candidates, the best first, then the others that fit, then those that do not.
 /// Errors: unsupported where no combination can be built, exhausted (kMaxCandidates), not_found when nothing fits (the
 /// message has the fastest), and those of the four functions.

@@ -137,6 +137,25 @@ TEST_F(SearchTest, HalvesTheFinalists) {
   }
 }
 
+/// Shortened networks that do much work in little time leave a place for the thinner one of all blocks.
+TEST_F(SearchTest, ScoresEveryDepth) {
+  const auto graph = network(16, 16);
+  const auto whole = static_cast<std::int64_t>(ir::cost(graph).mac_count);
+  auto unfair = search(nanoseconds(4 * whole));
+  unfair.measure = [&](const ir::Graph& one) -> base::Result<nanoseconds> {
+    return nanoseconds(ir::cost(one).mac_count) * (one.ops.size() == graph.ops.size() ? 10 : 1);
+  };
+  const auto found = search_architecture(
+      graph, {.work_shares = {1, 0.9, 0.8, 0.7, 0.6, 0.3}, .left_out = {0, 1}, .sizes = {}}, unfair);
+  ASSERT_TRUE(found) << found.error().message;
+  const auto scored = [&](std::size_t left_out) {
+    return std::ranges::count_if(*found,
+                                 [&](const Candidate& one) { return one.rounds > 0 && one.left_out == left_out; });
+  };
+  EXPECT_EQ(scored(0), 1);
+  EXPECT_EQ(scored(1), 3);
+}
+
 /// With a measure that does not depend on the machine: what is over the limit is not scored.
 TEST_F(SearchTest, KeepsTheLimit) {
   const auto graph = network(16, 16);
