@@ -144,11 +144,13 @@ Result<double> score_of(const Work& work, const ir::Graph& body) {
 }
 
 Result<void> make_smaller(Work& work, Report& report) {
-  report.shrunk = name_of(*work.options.shrink);
-  WAYSIDE_TRY(auto shrunk, shrink(work.prepared.body, samples_of(work.calibration), *work.options.shrink,
-                                  [&](const std::string& note, double done) {
-                                    return work.progress(report.shrunk + (note.empty() ? "" : ": ") + note, done);
-                                  }));
+  ShrinkOptions how = *work.options.shrink;
+  report.shrunk = name_of(how);
+  how.checkpoint = work.options.out / std::format("{}.{}.checkpoint", report.model, report.shrunk);
+  WAYSIDE_TRY(auto shrunk,
+              shrink(work.prepared.body, samples_of(work.calibration), how, [&](const std::string& note, double done) {
+                return work.progress(report.shrunk + (note.empty() ? "" : ": ") + note, done);
+              }));
   if (shrunk.training)
     report.trainings.push_back({report.shrunk, shrunk.training->learning_rate, shrunk.training->held_out});
   WAYSIDE_TRY(report.untrained_score, score_of(work, shrunk.untrained));

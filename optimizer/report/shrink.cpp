@@ -39,14 +39,14 @@ struct Taught {
 };
 
 Result<Taught> taught(const ir::Graph& teacher, Smaller student, const Samples& samples, FinetuneOptions options,
-                      const Progress& progress) {
+                      const Progress& progress, const std::filesystem::path& checkpoint = {}) {
   if (options.steps == 0) return Taught{.graph = std::move(student.graph), .training = {}};
   options.scheme = {};
   const Finetune run{.teacher = &teacher,
                      .student = &student.graph,
                      .samples = samples,
                      .kept = std::move(student.kept),
-                     .checkpoint = {},
+                     .checkpoint = checkpoint,
                      .progress = [&](const FinetuneProgress& now) {
                        return !progress ||
                               progress(to_string(now), static_cast<double>(now.step) / static_cast<double>(now.steps));
@@ -233,7 +233,8 @@ Result<Shrunk> shrink(const ir::Graph& teacher, const Samples& samples, const Sh
   FinetuneOptions training = options.training;
   training.steps -= training.steps / rounds * (rounds - 1);  // pruned() took those of the other rounds
   training.keep_zeros = options.sparsity.has_value();
-  WAYSIDE_TRY(auto trained, taught(teacher, student, samples, training, progress));
+  WAYSIDE_TRY(auto trained, taught(teacher, student, samples, training, progress,
+                                   options.latency ? std::filesystem::path() : options.checkpoint));
   return Shrunk{.untrained = std::move(student.graph),
                 .trained = std::move(trained.graph),
                 .training = std::move(trained.training)};

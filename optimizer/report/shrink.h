@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ struct ShrinkOptions {
   std::optional<double> energy;      ///< low-rank factorisation, LowRankOptions::energy
   std::optional<std::chrono::nanoseconds> latency;  ///< search for the best that is faster on the CPU engine
   FinetuneOptions training;                         ///< in float; steps 0: none
+  /// Of the last round's training, which goes on from it after a stop (what comes before is done again). Not of a
+  /// search, whose network depends on measured times. Empty: none.
+  std::filesystem::path checkpoint{};
 };
 /// "pruned-50+distilled-300"
 [[nodiscard]] std::string name_of(const ShrinkOptions& options);

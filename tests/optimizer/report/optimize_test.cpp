@@ -218,6 +218,26 @@ TEST_F(Optimize, LeavesAFolderForEachTargetAndAProfile) {
 }
 
 /// A network with half of the work, taught without labels, then quantised: the report has both losses.
+TEST_F(Optimize, ATrainingOfASmallerNetworkGoesOn) {
+  options.shrink = half();
+  const auto whole = optimize(options, go_on);
+  ASSERT_TRUE(whole) << whole.error().message;
+  const auto training = [](const std::string& what) { return what.contains("held out"); };
+  const auto stopped =
+      optimize(options, [&](const std::string& what, double done) { return !training(what) || done < 0.5; });
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, base::Code::bad_state);
+  double first = -1;
+  const auto resumed = optimize(options, [&](const std::string& what, double done) {
+    if (training(what) && first < 0) first = done;
+    return true;
+  });
+  ASSERT_TRUE(resumed) << resumed.error().message;
+  EXPECT_GT(first, 0.5) << "goes on where it was stopped";
+  EXPECT_EQ(resumed->trainings[0].held_out.best, whole->trainings[0].held_out.best);
+  EXPECT_EQ(resumed->trained_score, whole->trained_score);
+}
+
 TEST_F(Optimize, MakesTheNetworkSmallerFirst) {
   options.shrink = half();
   const auto report = optimize(options, go_on);
