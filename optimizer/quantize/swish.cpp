@@ -7,6 +7,8 @@
 #include <span>
 #include <utility>
 
+#include "optimizer/quantize/equalize.h"
+
 namespace wayside::optimizer {
 namespace {
 
@@ -61,13 +63,6 @@ std::vector<Place> places(const ir::Graph& graph) {
   return out;
 }
 
-/// Output and input channel of weight k.
-std::pair<std::size_t, std::size_t> channels_of(const Op& op, std::size_t inputs, std::size_t k) {
-  if (op.kind != OpKind::depthwise_conv) return {k / (op.weight.size() / op.bias.size()), k % inputs};
-  const std::size_t o = k % op.bias.size();
-  return {o, o / (op.bias.size() / inputs)};
-}
-
 std::size_t channels(const ir::Graph& graph, ir::TensorId id) {
   return static_cast<std::size_t>(graph.tensors[id].shape.back());
 }
@@ -94,7 +89,7 @@ std::vector<float> factors(const ir::Graph& graph, const Place& place, const std
   for (const std::size_t reader : place.readers) {
     const Op& op = graph.ops[reader];
     for (std::size_t k = 0; k < op.weight.size(); ++k) {
-      float& most = weight[channels_of(op, range.size(), k).second];
+      float& most = weight[weight_place(op, range.size(), k).in];
       most = std::max(most, std::abs(op.weight[k]));
     }
   }
@@ -111,12 +106,12 @@ std::vector<float> factors(const ir::Graph& graph, const Place& place, const std
 
 void scale(ir::Graph& graph, const Place& place, const std::vector<float>& s) {
   Op& first = graph.ops[place.first];
-  const std::size_t first_inputs = channels(graph, first.inputs[0]);
-  for (std::size_t k = 0; k < first.weight.size(); ++k) first.weight[k] *= s[channels_of(first, first_inputs, k).first];
+  const std::size_t first_inputs = input_channels(graph, first);
+  for (std::size_t k = 0; k < first.weight.size(); ++k) first.weight[k] *= s[weight_place(first, first_inputs, k).out];
   for (std::size_t c = 0; c < s.size(); ++c) first.bias[c] *= s[c];
   for (const std::size_t reader : place.readers) {
     Op& op = graph.ops[reader];
-    for (std::size_t k = 0; k < op.weight.size(); ++k) op.weight[k] /= s[channels_of(op, s.size(), k).second];
+    for (std::size_t k = 0; k < op.weight.size(); ++k) op.weight[k] /= s[weight_place(op, s.size(), k).in];
   }
 }
 
