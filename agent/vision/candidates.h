@@ -53,4 +53,16 @@ class BoxFilter {
   std::vector<Detection> result_;  ///< clipped, none empty
 };
 
+/// The boxes of `best_first` until the filter is full; `add_box` decodes one candidate and gives it to filter.add().
+template <class AddBox>
+std::span<const Detection> filter_boxes(std::span<const Candidate> best_first, const accel::FrameMapping& mapping,
+                                        BoxFilter& filter, const AddBox& add_box) {
+  filter.begin(mapping);
+  for (const auto& candidate : best_first) {
+    if (filter.full()) break;
+    add_box(candidate);
+  }
+  return filter.result();
+}
+
 }  // namespace wayside::agent

@@ -50,6 +50,25 @@ base::Result<void> check_readable(const accel::TensorInfo& info) {
                     std::format("output {}: the decoder reads f32, or i8 and u8 with a scale", describe(info)));
 }
 
+std::unexpected<base::Error> unfit_outputs(const accel::Session& session, std::string_view type, std::string_view why) {
+  return base::fail(Code::unsupported,
+                    std::format("decoder type {}: {}; outputs: {}", type, why, describe_outputs(session)));
+}
+
+base::Result<std::map<std::pair<std::int32_t, std::int32_t>, std::vector<std::size_t>, std::greater<>>>
+outputs_by_level(const accel::Session& session, std::string_view type, std::string_view wanted) {
+  std::map<std::pair<std::int32_t, std::int32_t>, std::vector<std::size_t>, std::greater<>> levels;
+  const auto outputs = session.outputs();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    WAYSIDE_CHECK(check_readable(outputs[i]));
+    const auto& shape = outputs[i].shape;
+    if (shape.size() != 4 || shape[0] != 1 || shape[1] < 1 || shape[2] < 1 || shape[3] < 1)
+      return unfit_outputs(session, type, wanted);
+    levels[{shape[1], shape[2]}].push_back(i);
+  }
+  return levels;
+}
+
 base::Result<void> check_labels(const ModelCard& card, std::size_t class_count) {
   if (card.labels.empty() || card.labels.size() == class_count) return {};
   return base::fail(Code::invalid_argument, std::format("the model card has {} labels but the model has {} classes",

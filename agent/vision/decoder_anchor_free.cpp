@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <format>
-#include <map>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -37,19 +36,13 @@ class AnchorFreeDecoder final : public Decoder {
                   });
       first_cell += static_cast<std::uint32_t>(cells);
     }
-    filter_.begin(mapping);
-    for (const auto& candidate : candidates_.sorted()) {
-      if (filter_.full()) break;
-      add_box(session, candidate);
-    }
-    return filter_.result();
+    return filter_boxes(candidates_.sorted(), mapping, filter_,
+                        [&](const Candidate& candidate) { add_box(session, candidate); });
   }
 
  private:
   void add_box(const accel::Session& session, const Candidate& candidate) {
-    std::uint32_t cell = candidate.cell;
-    const auto* level = head_.levels.data();
-    for (; cell >= level->width * level->height; ++level) cell -= level->width * level->height;
+    const auto [level, cell] = level_of(head_.levels, candidate.cell);
     const auto& info = session.outputs()[level->box_output];
     const auto bytes = session.output(level->box_output);
     const auto stride = static_cast<float>(level->stride_px);
@@ -96,19 +89,9 @@ std::size_t box_tensor(const accel::TensorInfo& a, const accel::TensorInfo& b) {
 base::Result<AnchorFreeHead> find_anchor_free_head(const ModelCard& card, const accel::Session& session) {
   WAYSIDE_TRY(const auto size, input_size(session));
   const auto outputs = session.outputs();
-  const auto reject = [&](std::string_view why) {
-    return base::fail(base::Code::unsupported,
-                      std::format("decoder type anchor_free: {}; outputs: {}", why, describe_outputs(session)));
-  };
-  std::map<std::pair<std::int32_t, std::int32_t>, std::vector<std::size_t>, std::greater<>> by_size;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    WAYSIDE_CHECK(check_readable(outputs[i]));
-    const auto& shape = outputs[i].shape;
-    if (shape.size() != 4 || shape[0] != 1 || shape[1] < 1 || shape[2] < 1 || shape[3] < 1) {
-      return reject("each output must be [1,h,w,4] or [1,h,w,classes]");
-    }
-    by_size[{shape[1], shape[2]}].push_back(i);
-  }
+  const auto reject = [&](std::string_view why) { return unfit_outputs(session, "anchor_free", why); };
+  WAYSIDE_TRY(const auto by_size,
+              outputs_by_level(session, "anchor_free", "each output must be [1,h,w,4] or [1,h,w,classes]"));
   AnchorFreeHead head;
   for (const auto& [cells, indices] : by_size) {
     if (indices.size() != 2)

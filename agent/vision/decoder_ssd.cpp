@@ -25,12 +25,8 @@ class SsdDecoder final : public Decoder {
                 [&](std::uint32_t anchor, std::int32_t class_id, std::size_t element) {
                   candidates_.offer({real_at(score_info, score_bytes, element), anchor, class_id});
                 });
-    filter_.begin(mapping);
-    for (const auto& candidate : candidates_.sorted()) {
-      if (filter_.full()) break;
-      add_box(session, candidate);
-    }
-    return filter_.result();
+    return filter_boxes(candidates_.sorted(), mapping, filter_,
+                        [&](const Candidate& candidate) { add_box(session, candidate); });
   }
 
  private:

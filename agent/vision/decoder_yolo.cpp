@@ -52,14 +52,11 @@ class Yolov8Decoder final : public Decoder {
     const bool fractions = largest <= 2;
     const float scale_x = fractions ? static_cast<float>(size_.width_px) : 1;
     const float scale_y = fractions ? static_cast<float>(size_.height_px) : 1;
-    filter_.begin(mapping);
-    for (const auto& candidate : sorted) {
-      if (filter_.full()) break;
+    return filter_boxes(sorted, mapping, filter_, [&](const Candidate& candidate) {
       const float x = field(candidate, 0) * scale_x, y = field(candidate, 1) * scale_y;
       const float half_width = field(candidate, 2) * scale_x / 2, half_height = field(candidate, 3) * scale_y / 2;
       filter_.add(candidate, x - half_width, y - half_height, x + half_width, y + half_height);
-    }
-    return filter_.result();
+    });
   }
 
  private:

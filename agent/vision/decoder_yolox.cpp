@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <format>
-#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -38,12 +37,8 @@ class YoloxDecoder final : public Decoder {
       scan(session, level, first_cell);
       first_cell += level.width * level.height;
     }
-    filter_.begin(mapping);
-    for (const auto& candidate : candidates_.sorted()) {
-      if (filter_.full()) break;
-      add_box(session, candidate);
-    }
-    return filter_.result();
+    return filter_boxes(candidates_.sorted(), mapping, filter_,
+                        [&](const Candidate& candidate) { add_box(session, candidate); });
   }
 
  private:
@@ -74,9 +69,7 @@ class YoloxDecoder final : public Decoder {
   }
 
   void add_box(const accel::Session& session, const Candidate& candidate) {
-    std::uint32_t cell = candidate.cell;
-    const auto* level = levels_.data();
-    for (; cell >= level->width * level->height; ++level) cell -= level->width * level->height;
+    const auto [level, cell] = level_of(levels_, candidate.cell);
     const auto& info = session.outputs()[level->box.output];
     const auto bytes = session.output(level->box.output);
     const std::size_t at = level->box.first + cell * level->box.stride;
@@ -130,17 +123,11 @@ base::Result<YoloxHead> joined_head(const std::vector<std::uint32_t>& strides, c
 base::Result<YoloxHead> split_head(const std::vector<std::uint32_t>& strides, const accel::Session& session,
                                    InputSize size) {
   const auto outputs = session.outputs();
-  const auto reject = [&](std::string_view why) {
-    return base::fail(base::Code::unsupported,
-                      std::format("decoder type yolox: {}; outputs: {}", why, describe_outputs(session)));
-  };
-  std::map<std::pair<std::int32_t, std::int32_t>, std::vector<std::size_t>, std::greater<>> by_size;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const auto& shape = outputs[i].shape;
-    if (shape.size() != 4 || shape[0] != 1 || shape[1] < 1 || shape[2] < 1 || shape[3] < 1)
-      return reject("needs one output [1,cells,5+classes], or [1,h,w,4], [1,h,w,1] and [1,h,w,classes] for each level");
-    by_size[{shape[1], shape[2]}].push_back(i);
-  }
+  const auto reject = [&](std::string_view why) { return unfit_outputs(session, "yolox", why); };
+  WAYSIDE_TRY(auto by_size,
+              outputs_by_level(
+                  session, "yolox",
+                  "needs one output [1,cells,5+classes], or [1,h,w,4], [1,h,w,1] and [1,h,w,classes] for each level"));
   YoloxHead head;
   for (auto& [cells, indices] : by_size) {
     const auto take = [&, &left = indices](std::size_t channels) -> std::optional<Part> {
@@ -183,8 +170,8 @@ base::Result<std::unique_ptr<Decoder>> make_yolox_decoder(const ModelCard& card,
   if (strides.empty()) strides = {8, 16, 32};
   std::ranges::sort(strides);
   const auto outputs = session.outputs();
-  for (const auto& output : outputs) WAYSIDE_CHECK(check_readable(output));
   const bool joined = outputs.size() == 1 && outputs[0].shape.size() == 3;
+  if (joined) WAYSIDE_CHECK(check_readable(outputs[0]));
   WAYSIDE_TRY(auto head, joined ? joined_head(strides, session, size) : split_head(strides, session, size));
   WAYSIDE_CHECK(check_labels(card, head.class_count));
   return std::make_unique<YoloxDecoder>(card.decoder, std::move(head.levels), head.class_count);

@@ -3,8 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/vision/decoder.h"
@@ -33,6 +38,27 @@ base::Result<InputSize> input_size(const accel::Session& session);
 base::Result<void> check_readable(const accel::TensorInfo& info);
 /// The card's labels, where it has any, must be as many as the model has classes.
 base::Result<void> check_labels(const ModelCard& card, std::size_t class_count);
+
+/// Outputs by the rows and columns of their level, most first, each level's in the model's order. Errors: unsupported
+/// where one cannot be read or is not [1,h,w,channels]; `type` and `wanted` are for the message.
+base::Result<std::map<std::pair<std::int32_t, std::int32_t>, std::vector<std::size_t>, std::greater<>>>
+outputs_by_level(const accel::Session& session, std::string_view type, std::string_view wanted);
+/// "decoder type yolox: levels differ in their number of classes; outputs: .."
+[[nodiscard]] std::unexpected<base::Error> unfit_outputs(const accel::Session& session, std::string_view type,
+                                                         std::string_view why);
+
+/// A cell's number, counted through all levels, as its level and its number there.
+template <class Level>
+struct LevelCell {
+  const Level* level;
+  std::uint32_t cell;
+};
+template <class Level>
+LevelCell<Level> level_of(const std::vector<Level>& levels, std::uint32_t cell) {
+  const Level* level = levels.data();
+  for (; cell >= level->width * level->height; ++level) cell -= level->width * level->height;
+  return {level, cell};
+}
 
 /// One level of an anchor-free head.
 struct HeadLevel {
