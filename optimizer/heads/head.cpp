@@ -17,12 +17,6 @@ constexpr std::pair<HeadKind, std::string_view> kNames[] = {{HeadKind::ssd, "ssd
                                                             {HeadKind::yunet, "yunet"},
                                                             {HeadKind::fastestdet, "fastestdet"}};
 
-std::string text_of(const ir::Shape& shape) {
-  std::string out;
-  for (const int size : shape) out += std::format("{}{}", out.empty() ? "" : ",", size);
-  return "[" + out + "]";
-}
-
 }  // namespace
 
 std::string_view to_string(HeadKind kind) {
@@ -64,8 +58,8 @@ base::Error wrong_outputs(HeadKind kind, const std::string& wanted, const ir::Gr
       found += ", ...";
       break;
     }
-    found +=
-        std::format("{}{} {}", found.empty() ? "" : ", ", graph.tensors[id].name, text_of(graph.tensors[id].shape));
+    found += std::format("{}{} {}", found.empty() ? "" : ", ", graph.tensors[id].name,
+                         ir::to_string(graph.tensors[id].shape));
   }
   return {.code = base::Code::unsupported,
           .message = std::format("head {} wants {} for an input of {}x{}; outputs: {}", to_string(kind), wanted,

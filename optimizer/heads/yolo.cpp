@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <format>
+#include <optional>
 #include <utility>
 
 #include "optimizer/detector/evaluate.h"
@@ -23,6 +24,14 @@ struct Layout {
     return fields_first ? field * cells + cell : cell * fields + field;
   }
 };
+
+/// The only output, [1,a,b].
+std::optional<std::pair<std::size_t, std::size_t>> table_of(const ir::Graph& graph) {
+  if (graph.outputs.size() != 1) return std::nullopt;
+  const auto& shape = shape_of_output(graph, 0);
+  if (shape.size() != 3 || shape[0] != 1) return std::nullopt;
+  return std::pair{static_cast<std::size_t>(shape[1]), static_cast<std::size_t>(shape[2])};
+}
 
 LabelBox centred(float x, float y, float w, float h, std::size_t class_id) {
   return {x - w / 2, y - h / 2, x + w / 2, y + h / 2, static_cast<int>(class_id)};
@@ -100,10 +109,9 @@ base::Result<Head> make_yolox_head(const ir::Graph& graph) {
   const auto wrong = std::unexpected(wrong_outputs(
       HeadKind::yolox,
       std::format("one output [1,{0},5+classes] or [1,5+classes,{0}] (strides 8, 16, 32)", yolox.layout.cells), graph));
-  if (graph.outputs.size() != 1 || shape_of_output(graph, 0).size() != 3 || shape_of_output(graph, 0)[0] != 1)
-    return wrong;
-  const auto a = static_cast<std::size_t>(shape_of_output(graph, 0)[1]),
-             b = static_cast<std::size_t>(shape_of_output(graph, 0)[2]);
+  const auto sizes = table_of(graph);
+  if (!sizes) return wrong;
+  const auto [a, b] = *sizes;
   yolox.layout.fields_first = a != yolox.layout.cells;
   yolox.layout.fields = yolox.layout.fields_first ? a : b;
   if (std::max(a, b) != yolox.layout.cells && std::min(a, b) != yolox.layout.cells) return wrong;
@@ -116,10 +124,9 @@ base::Result<Head> make_yolox_head(const ir::Graph& graph) {
 base::Result<Head> make_yolov8_head(const ir::Graph& graph) {
   const auto wrong =
       std::unexpected(wrong_outputs(HeadKind::yolov8, "one output [1,4+classes,cells] or [1,cells,4+classes]", graph));
-  if (graph.outputs.size() != 1 || shape_of_output(graph, 0).size() != 3 || shape_of_output(graph, 0)[0] != 1)
-    return wrong;
-  const auto a = static_cast<std::size_t>(shape_of_output(graph, 0)[1]),
-             b = static_cast<std::size_t>(shape_of_output(graph, 0)[2]);
+  const auto sizes = table_of(graph);
+  if (!sizes) return wrong;
+  const auto [a, b] = *sizes;
   // A detector has more cells than fields.
   Yolov8 yolov8{.layout = {.cells = std::max(a, b), .fields = std::min(a, b), .fields_first = a < b},
                 .size = input_size(graph)};

@@ -47,27 +47,6 @@ std::vector<LayerPair> pairs_of(const ir::Graph& graph) {
   return pairs;
 }
 
-/// The largest magnitude in each channel of the pairs' tensors, over some samples.
-std::vector<std::vector<float>> magnitudes(const ir::Graph& graph, const std::vector<LayerPair>& pairs,
-                                           const std::vector<ir::Values>& samples) {
-  constexpr std::size_t kSamples = 64;
-  std::vector<std::vector<float>> most(graph.tensors.size());
-  for (const LayerPair& pair : pairs) {
-    const auto id = pair.between.back();
-    most[id].resize(static_cast<std::size_t>(graph.tensors[id].shape.back()));
-  }
-  ir::Interpreter interpreter(graph);
-  interpreter.observe([&](ir::TensorId id, std::span<const float> values) {
-    auto& channels = most[id];
-    for (std::size_t i = 0; !channels.empty() && i < values.size(); i += channels.size()) {
-      for (std::size_t c = 0; c < channels.size(); ++c) channels[c] = std::max(channels[c], std::abs(values[i + c]));
-    }
-  });
-  const std::size_t count = std::min(kSamples, samples.size());
-  for (std::size_t i = 0; i < count; ++i) static_cast<void>(interpreter.run({samples[i * samples.size() / count]}));
-  return most;
-}
-
 /// Channels that hold next to nothing are not blown up to the others' size, and those that hold nothing (whose sums a
 /// relu always cuts off) not at all: what they hold elsewhere is not known.
 void raise(std::vector<float>& magnitudes) {
@@ -110,9 +89,30 @@ std::size_t input_channels(const ir::Graph& graph, const Op& op) {
   return static_cast<std::size_t>(graph.tensors[op.inputs[0]].shape.back());
 }
 
+std::vector<std::vector<float>> channel_reaches(const ir::Graph& graph, const std::vector<ir::TensorId>& tensors,
+                                                const std::vector<ir::Values>& samples, std::size_t count,
+                                                float (*reach)(float)) {
+  std::vector<std::vector<float>> most(graph.tensors.size());
+  for (const auto id : tensors) most[id].resize(static_cast<std::size_t>(graph.tensors[id].shape.back()));
+  if (tensors.empty()) return most;
+  ir::Interpreter interpreter(graph);
+  interpreter.observe([&](ir::TensorId id, std::span<const float> values) {
+    auto& channels = most[id];
+    for (std::size_t i = 0; !channels.empty() && i < values.size(); i += channels.size()) {
+      for (std::size_t c = 0; c < channels.size(); ++c) channels[c] = std::max(channels[c], reach(values[i + c]));
+    }
+  });
+  count = std::min(count, samples.size());
+  for (std::size_t i = 0; i < count; ++i) static_cast<void>(interpreter.run({samples[i * samples.size() / count]}));
+  return most;
+}
+
 std::size_t equalize_layers(ir::Graph& graph, const std::vector<ir::Values>& samples) {
   const auto pairs = pairs_of(graph);
-  auto ranges = magnitudes(graph, pairs, samples);
+  std::vector<ir::TensorId> outputs;
+  for (const LayerPair& pair : pairs) outputs.push_back(pair.between.back());
+  constexpr std::size_t kSamples = 64;
+  auto ranges = channel_reaches(graph, outputs, samples, kSamples, [](float value) { return std::abs(value); });
   for (const LayerPair& pair : pairs) raise(ranges[pair.between.back()]);
   constexpr int kRounds = 3;  // factors travel along chains of layers
   for (int round = 0; round < kRounds; ++round) {

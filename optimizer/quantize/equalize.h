@@ -19,6 +19,13 @@ struct WeightPlace {
 /// Channels of the layer's input.
 [[nodiscard]] std::size_t input_channels(const ir::Graph& graph, const ir::Op& op);
 
+/// How far each channel of some tensors goes: the largest of `reach` of its values, from 0 on, over `count` samples
+/// that are spread over the set. One entry for each tensor of the graph, empty for those that are not asked for.
+[[nodiscard]] std::vector<std::vector<float>> channel_reaches(const ir::Graph& graph,
+                                                              const std::vector<ir::TensorId>& tensors,
+                                                              const std::vector<ir::Values>& samples, std::size_t count,
+                                                              float (*reach)(float));
+
 /// Scales one layer's outputs down and the next one's inputs up, channel by channel; the network computes the same.
 /// Weights have a scale for each output channel, so the first layer loses nothing, and a depthwise one that follows
 /// neither: there all channels get one range. Other layers that follow have one scale for the weights of all their

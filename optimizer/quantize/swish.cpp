@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 #include <utility>
 
 #include "optimizer/quantize/equalize.h"
@@ -61,27 +60,6 @@ std::vector<Place> places(const ir::Graph& graph) {
     if (!readers.empty()) out.push_back({.swish = swish, .first = first, .readers = std::move(readers)});
   }
   return out;
-}
-
-std::size_t channels(const ir::Graph& graph, ir::TensorId id) {
-  return static_cast<std::size_t>(graph.tensors[id].shape.back());
-}
-
-/// How far each channel of the x goes, over some samples: up, or down to where its swish ends.
-std::vector<std::vector<float>> channel_ranges(const ir::Graph& graph, const std::vector<Place>& all,
-                                               const std::vector<ir::Values>& samples) {
-  std::vector<std::vector<float>> ranges(graph.tensors.size());
-  for (const Place& place : all) ranges[place.swish.input].resize(channels(graph, place.swish.input));
-  ir::Interpreter interpreter(graph);
-  interpreter.observe([&](ir::TensorId id, std::span<const float> values) {
-    auto& most = ranges[id];
-    for (std::size_t i = 0; i < values.size() && !most.empty(); ++i)
-      most[i % most.size()] = std::max({most[i % most.size()], values[i], std::min(-values[i], -kLogisticEnd)});
-  });
-  constexpr std::size_t kSamples = 32;  // enough for ranges of channels
-  for (std::size_t i = 0; i < std::min(kSamples, samples.size()); ++i)
-    static_cast<void>(interpreter.run({samples[i * samples.size() / std::min(kSamples, samples.size())]}));
-  return ranges;
 }
 
 std::vector<float> factors(const ir::Graph& graph, const Place& place, const std::vector<float>& range) {
@@ -156,7 +134,12 @@ void end_swish_ranges(const ir::Graph& graph, std::vector<Range>& ranges) {
 std::size_t equalize_swish(ir::Graph& graph, const std::vector<ir::Values>& samples) {
   const auto all = places(graph);
   if (all.empty()) return 0;
-  const auto ranges = channel_ranges(graph, all, samples);
+  std::vector<ir::TensorId> inputs;
+  for (const Place& place : all) inputs.push_back(place.swish.input);
+  constexpr std::size_t kSamples = 32;
+  // Up, or down to where the swish ends.
+  const auto ranges = channel_reaches(graph, inputs, samples, kSamples,
+                                      [](float x) { return std::max(x, std::min(-x, -kLogisticEnd)); });
   std::vector<std::pair<std::size_t, Op>> added;  // before which operator
   for (const Place& place : all) {
     const auto s = factors(graph, place, ranges[place.swish.input]);

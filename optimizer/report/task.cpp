@@ -55,6 +55,8 @@ Result<std::vector<TaskSample>> load_rows(const std::filesystem::path& path, std
   return samples;
 }
 
+int best_class(const ir::Values& scores) { return static_cast<int>(std::ranges::max_element(scores) - scores.begin()); }
+
 std::vector<TaskSample> thinned(std::vector<TaskSample> samples, std::size_t limit) {
   if (samples.size() <= limit) return samples;
   std::vector<TaskSample> out;
@@ -245,7 +247,7 @@ Result<void> Task::label_by(const Run& run, std::vector<TaskSample>& samples) co
   for (auto& sample : samples) {
     WAYSIDE_TRY(const auto outputs, run(sample.input));
     if (spec_.kind == TaskKind::classify) {
-      sample.label = static_cast<int>(std::ranges::max_element(outputs[0]) - outputs[0].begin());
+      sample.label = best_class(outputs[0]);
     } else if (spec_.kind == TaskKind::text) {
       sample.text = read_text(outputs[0], layout_);
     } else {
@@ -291,8 +293,7 @@ Result<double> Task::score(const Run& run, const std::vector<TaskSample>& sample
       if (sample.label < 0)
         return fail(Code::invalid_argument,
                     "the evaluation pictures have no labels; put those of each class into a folder of their own");
-      const auto best = std::ranges::max_element(outputs[0]) - outputs[0].begin();
-      right += best == sample.label ? 1 : 0;
+      right += best_class(outputs[0]) == sample.label ? 1 : 0;
     }
   }
   return static_cast<double>(right) / static_cast<double>(samples.size());
